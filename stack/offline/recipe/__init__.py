@@ -1,0 +1,1 @@
+"""The recipe of the offline model: speech, training, conversion and evaluation."""
