@@ -1,0 +1,1 @@
+"""What a person sees: the ``whisperctl`` command line and the Textual console."""

@@ -1,0 +1,1 @@
+"""Load on a WhisperLive server: plans, clients, measurements, run files, comparison."""

@@ -1,0 +1,1 @@
+"""Everything that runs WhisperLive: spec, engines, balancer, replica, telemetry, offline model."""

@@ -1,0 +1,71 @@
+"""The protocol that every engine speaks, so that the console never asks which one runs."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Protocol
+
+from stack.spec import StackSpec
+from stack.status import LogLine, ReplicaSample, StackStatus
+
+
+class StackError(Exception):
+    """Something a person can mend: one sentence that names the thing, what is wrong, what to do."""
+
+
+class Engine(Protocol):
+    """What runs one stack's parts. An instance is bound to one stack name.
+
+    Every method raises StackError for whatever a person can cause or mend. No method blocks the
+    event loop. Nothing it starts dies with the calling process.
+    """
+
+    @property
+    def stack_name(self) -> str:
+        """The stack this engine instance looks after."""
+        ...
+
+    async def up(
+        self, spec: StackSpec, *, wait: bool = True, timeout: float = 120.0
+    ) -> StackStatus:
+        """Bring the stack up as ``spec`` says, or adopt it when it already runs as such.
+
+        With ``wait`` returns when every replica takes traffic; without, as soon as it is started.
+        """
+        ...
+
+    async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
+        """End the stack and leave nothing: no process, port or state file."""
+        ...
+
+    async def scale(
+        self, replicas: int, *, wait: bool = True, timeout: float = 120.0
+    ) -> StackStatus:
+        """Change the number of replicas; a replica that goes is drained first."""
+        ...
+
+    async def drain(self, replica: str) -> StackStatus:
+        """Send no new session to this replica; it goes when its last one has ended."""
+        ...
+
+    async def restart(
+        self, replica: str, *, wait: bool = True, timeout: float = 120.0
+    ) -> StackStatus:
+        """Replace this replica's process by a fresh one."""
+        ...
+
+    async def status(self) -> StackStatus:
+        """Return the stack as it is now; state ``absent`` when there is none."""
+        ...
+
+    async def stats(self) -> Mapping[str, ReplicaSample]:
+        """Sample every replica once; a source that doesn't answer costs its own cells only."""
+        ...
+
+    def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
+        """Yield the status whenever it has changed, the first at once."""
+        ...
+
+    def logs(
+        self, replica: str | None = None, *, follow: bool = False, tail: int = 200
+    ) -> AsyncIterator[LogLine]:
+        """Yield the last ``tail`` lines of one replica, or of all parts; go on with ``follow``."""
+        ...

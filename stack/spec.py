@@ -1,0 +1,70 @@
+"""What a stack should be: its spec, and the names and limits that hold for every engine."""
+
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+DEFAULT_STACK_NAME: Final = "default"
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8990
+MAX_REPLICAS: Final = 64
+
+StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+"""Lower case letters, digits, ``-`` and ``_``: it becomes a directory, a label and a host name."""
+
+
+class EngineName(StrEnum):
+    """What runs a stack's parts."""
+
+    PROCESS = "process"
+
+
+class Strategy(StrEnum):
+    """How the balancer chooses a replica for a new session."""
+
+    ROUND_ROBIN = "round_robin"
+    LEAST_CONNECTIONS = "least_connections"
+
+
+class BalancerSpec(BaseModel):
+    """Where the balancer listens and how it chooses."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = DEFAULT_HOST
+    port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
+    strategy: Strategy = Strategy.LEAST_CONNECTIONS
+
+
+class ReplicaSpec(BaseModel):
+    """What every replica of the stack runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = "offline"
+    """``offline`` (the shipped demonstration model), a Whisper size, a hub id or a directory."""
+    device: str = "auto"
+    """``auto``, ``cpu`` or ``cuda``."""
+    compute_type: str = "default"
+    """CTranslate2 compute type; ``default`` takes what the model was saved with."""
+    max_sessions: int = Field(default=64, ge=1, le=100_000)
+    """Sessions a replica takes before it answers WAIT."""
+    max_connection_time: float = Field(default=3600.0, gt=0)
+    """Seconds a session may last."""
+    threads: int = Field(default=1, ge=1, le=256)
+    """CPU threads of one inference."""
+
+
+class StackSpec(BaseModel):
+    """One stack: replicas + balancer under one name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: StackName = DEFAULT_STACK_NAME
+    engine: EngineName = EngineName.PROCESS
+    replicas: int = Field(default=2, ge=0, le=MAX_REPLICAS)
+    replica: ReplicaSpec = ReplicaSpec()
+    balancer: BalancerSpec = BalancerSpec()
+    drain_timeout: float = Field(default=30.0, ge=0)
+    """Seconds a draining replica may keep its last sessions."""
