@@ -1,0 +1,107 @@
+"""What a load run should do: targets, client counts, pacing, limits. Pure."""
+
+from pathlib import Path
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from stack.protocol import AudioFormat
+
+MAX_CLIENTS: Final = 100_000
+ClientCount = Annotated[int, Field(ge=1, le=MAX_CLIENTS)]
+
+
+class Slo(BaseModel):
+    """The limits a run must meet; a limit of None is not checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    p95_latency: float | None = Field(default=2.0, gt=0)
+    """Seconds: 95th percentile of latency over all updates of the run."""
+    success_rate: float | None = Field(default=1.0, ge=0, le=1)
+    """Fraction of the sessions that must succeed."""
+    wer_over_baseline: float | None = Field(default=0.05, ge=0)
+    """How much word error rate may exceed that of the series' first run; an absolute fraction."""
+
+
+class LoadPlan(BaseModel):
+    """An incremental run: one step for each client count, in order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    clients: tuple[ClientCount, ...] = Field(min_length=1, max_length=100)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8990, ge=1, le=65535)
+    audio_directory: Path
+    """Clips with reference texts."""
+    results_directory: Path
+    chunk: float = Field(default=0.1, ge=0.01, le=10.0)
+    """Seconds of audio in one message."""
+    ramp: float = Field(default=0.0, ge=0, le=3600)
+    """Seconds over which the clients of a step start, evenly; 0 spreads them over one chunk so that
+    they do not all send in the same millisecond."""
+    duration: float | None = Field(default=None, gt=0, le=24 * 3600)
+    """Seconds of audio each client streams; None: one clip each."""
+    cool_down: float = Field(default=1.0, ge=0, le=3600)
+    """Seconds between two steps."""
+    seed: int = 1
+    """Chooses the clips: two runs of one seed send the same audio."""
+    label: str = Field(default="", max_length=200)
+    language: str | None = "en"
+    use_vad: bool = True
+    audio_format: AudioFormat = AudioFormat.FLOAT32
+    connect_timeout: float = Field(default=30.0, gt=0, le=600)
+    """Seconds from TCP connect to SERVER_READY."""
+    finish_timeout: float = Field(default=30.0, gt=0, le=3600)
+    """Seconds the server may take after the last audio was sent to end the session."""
+    quiet: float = Field(default=3.0, gt=0, le=60)
+    """A server that doesn't flush on END_OF_AUDIO is sent it only once no new text has come for
+    this many seconds, as upstream's own file client does."""
+    slo: Slo = Slo()
+
+    @model_validator(mode="after")
+    def _chunk_is_whole_samples(self) -> Self:
+        if abs(self.chunk * 16_000 - round(self.chunk * 16_000)) > 1e-6:
+            raise ValueError("chunk must be a whole number of samples at 16 kHz")
+        return self
+
+
+class ClientAssignment(BaseModel):
+    """What one client of a step plays, and when it starts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    index: int
+    uid: str
+    start_after: float
+    """Seconds after the step's start."""
+    pieces: tuple["Piece", ...]
+    """Clips in order, the last perhaps cut."""
+
+
+class Piece(BaseModel):
+    """A clip, or its beginning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    samples: int
+    """Samples played, from the clip's start."""
+    reference: str
+    """Reference text of just those samples."""
+
+
+class StepOrder(BaseModel):
+    """Everything a generator process needs to play its share of one step."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str
+    chunk: float
+    language: str | None
+    use_vad: bool
+    audio_format: AudioFormat
+    connect_timeout: float
+    finish_timeout: float
+    quiet: float
+    clients: tuple[ClientAssignment, ...]

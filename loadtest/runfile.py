@@ -1,0 +1,258 @@
+"""A run file, schema 1: the pydantic model is the schema.
+
+Seconds, bytes and fractions everywhere. None means unknown or not enough samples, never zero.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from loadtest.plan import Slo
+from stack.status import ReplicaSample
+
+SCHEMA_VERSION: Final = 1
+
+RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+
+
+class _Part(BaseModel):
+    # A later version may add fields: an older reader keeps what it knows.
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+    """By the user; what was measured until then is kept."""
+    INTERRUPTED = "interrupted"
+    """The controller died; recovered from the journal."""
+
+
+class Failure(StrEnum):
+    """Why a session failed: the one fixed list."""
+
+    REFUSED = "refused"
+    """No TCP connection, or HTTP 503 from the balancer."""
+    WAIT = "wait"
+    """The server said that it is full."""
+    HANDSHAKE = "handshake"
+    """The connection came about, the WebSocket or SERVER_READY didn't."""
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    """The connection ended before the session did."""
+    PROTOCOL = "protocol"
+    """A message that the protocol doesn't know, or an orderly end without any text."""
+    SERVER_ERROR = "server error"
+
+
+class Outcome(StrEnum):
+    """How a session ended."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    INCOMPLETE = "incomplete"
+    """Cut off by the end of the run: neither a success nor the server's failure."""
+
+
+class Distribution(_Part):
+    """A distribution of seconds over pooled samples."""
+
+    count: int
+    min: float | None = None
+    max: float | None = None
+    mean: float | None = None
+    median: float | None = None
+    p95: float | None = None
+    """None under 20 samples."""
+    p99: float | None = None
+    """None under 100 samples."""
+
+
+class WordErrors(_Part):
+    """Word error rate with what it is made of."""
+
+    wer: float
+    """(substitutions + deletions + insertions) / reference words; may exceed 1."""
+    substitutions: int
+    deletions: int
+    insertions: int
+    reference_words: int
+
+
+class ClientResult(_Part):
+    """One session's result."""
+
+    client_id: int
+    uid: str
+    outcome: Outcome
+    success: bool
+    failure: Failure | None = None
+    errors: list[str] = []
+    replica: str | None = None
+    """From the handshake's X-Replica; None where neither replica nor balancer says it."""
+    message_count: int = 0
+    """Messages with segments."""
+    audio_file: str
+    """Names of the clips played, joined by ``+``."""
+    audio_duration: float
+    """Seconds of audio to be sent."""
+    audio_sent: float = 0.0
+    """Seconds of audio sent."""
+    started_at: float
+    """Seconds after the step's start when the client connected."""
+    processing_time: float | None = None
+    """Seconds from the first chunk's scheduled time to the session's end."""
+    connection_time: float | None = None
+    """Seconds from TCP connect to SERVER_READY."""
+    first_result: float | None = None
+    """Seconds from the first chunk's scheduled time to the first text."""
+    finish: float | None = None
+    """Seconds from the last chunk's scheduled time to the last text."""
+    transcript: str = ""
+    reference: str | None = None
+    wer: WordErrors | None = None
+    latency: Distribution
+    final_latency: Distribution
+    slip: Distribution
+    """Actual minus scheduled send time of this client's chunks."""
+    latency_samples: list[float] = []
+    final_latency_samples: list[float] = []
+
+
+class LoadDistribution(_Part):
+    """Sessions per replica."""
+
+    sessions: dict[str, int] = {}
+    unknown: int = 0
+    """Sessions whose replica nobody named."""
+    max_over_mean: float | None = None
+    """1.0 is perfectly even."""
+
+
+class ResourceSummary(_Part):
+    """What one replica used over the run."""
+
+    cpu_mean: float | None = None
+    """Fraction of one core."""
+    cpu_peak: float | None = None
+    memory_mean: float | None = None
+    """Bytes."""
+    memory_peak: int | None = None
+    gpu_memory_mean: float | None = None
+    gpu_memory_peak: int | None = None
+    gpu_utilisation_mean: float | None = None
+    """Fraction, 0 to 1."""
+    gpu_utilisation_peak: float | None = None
+    gpu_shared: bool = False
+    """The card's figures, not the replica's own."""
+    sessions_peak: int | None = None
+    queue_depth_peak: int | None = None
+
+
+class SloVerdict(_Part):
+    """Whether the run met its SLO, and the sentences that say why not."""
+
+    met: bool
+    reasons: list[str] = []
+
+
+class Summary(_Part):
+    """The run in figures."""
+
+    total_duration: float
+    """Seconds from the step's start to the end of its last session."""
+    successful_clients: int
+    failed_clients: int
+    incomplete_clients: int = 0
+    failures: dict[str, int] = {}
+    """Failed sessions by reason."""
+    average_audio_duration: float
+    audio_sent: float
+    """Seconds of audio sent by all clients together."""
+    average_processing_time: float | None = None
+    latency: Distribution
+    final_latency: Distribution
+    first_result: Distribution
+    finish: Distribution
+    connection_time: Distribution
+    slip: Distribution
+    wer: WordErrors | None = None
+    load_distribution: LoadDistribution = LoadDistribution()
+    resources: dict[str, ResourceSummary] = {}
+    generator_cpu: float | None = None
+    """Mean fraction of one core that the generator processes used together."""
+    generator_distorted: bool = False
+    """The generator itself was late (p99 of slip over half a chunk): don't trust the latencies."""
+    slo: SloVerdict | None = None
+
+
+class TimelineRow(_Part):
+    """One second of the run."""
+
+    time: float
+    """Seconds after the step's start."""
+    sessions: int
+    latency_p50: float | None = None
+    """Over the updates received in this second and the four before."""
+    latency_p95: float | None = None
+    latency_p99: float | None = None
+    failures: int = 0
+    """Sessions failed so far."""
+    replicas: dict[str, ReplicaSample] = {}
+
+
+class TestConfiguration(_Part):
+    """What the step was asked to do."""
+
+    __test__ = False  # not a test class, whatever its name makes pytest think
+
+    num_clients: int
+    host: str
+    port: int
+    audio_directory: str
+    clips: int
+    """Clips at hand."""
+    chunk: float
+    """Seconds of audio a message."""
+    ramp: float
+    duration: float | None
+    seed: int
+    language: str | None
+    use_vad: bool
+    audio_format: str
+    connect_timeout: float
+    finish_timeout: float
+    quiet: float
+    slo: Slo
+    step: int = 1
+    """This step's number in its series, from 1."""
+    steps: int = 1
+    stack: dict[str, Any] | None = None
+    """The spec of the stack under load, where it is one of ours."""
+
+
+class Run(_Part):
+    """One step's saved result."""
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    run_id: RunId
+    series_id: RunId
+    label: str = ""
+    created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    status: RunStatus
+    test_configuration: TestConfiguration
+    clients: list[ClientResult]
+    summary: Summary
+    timeline: list[TimelineRow] = []
+    environment: dict[str, Any] = {}
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, populate_by_name=True)
+
+
+def run_json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a run file."""
+    return Run.model_json_schema(by_alias=True)
