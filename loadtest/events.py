@@ -21,6 +21,12 @@ class _Event(BaseModel):
 # --- generator process -> controller ----------------------------------------------------------
 
 
+class ShardReady(_Event):
+    """The shard has its audio at hand and waits for the start."""
+
+    type: Literal["shard_ready"] = "shard_ready"
+
+
 class ClientReady(_Event):
     """A session got SERVER_READY."""
 
@@ -38,10 +44,8 @@ class Progress(_Event):
     """Sessions between connect and end."""
     audio_sent: float
     """Seconds of audio sent by the shard so far."""
-    latency: list[float] = []
-    """New samples, seconds."""
-    slip_max: float = 0.0
-    """Largest slip since the last report, seconds."""
+    latency: dict[int, list[float]] = {}
+    """New samples by client, seconds."""
     transcripts: dict[int, str] = {}
     """New whole transcripts by client, bounded in number and length."""
 
@@ -52,6 +56,10 @@ class ClientFinished(_Event):
     type: Literal["client_finished"] = "client_finished"
     result: ClientResult
     slip_samples: list[float] = []
+    """Actual minus scheduled send time of every chunk, seconds."""
+    lateness_samples: list[float] = []
+    """The same, of chunks that waited for nothing but the generator itself: a server that takes no
+    more data makes chunks slip, but doesn't make the generator late."""
 
 
 class ShardFinished(_Event):
@@ -63,7 +71,8 @@ class ShardFinished(_Event):
 
 
 GeneratorEvent = Annotated[
-    ClientReady | Progress | ClientFinished | ShardFinished, Field(discriminator="type")
+    ShardReady | ClientReady | Progress | ClientFinished | ShardFinished,
+    Field(discriminator="type"),
 ]
 generator_event: TypeAdapter[GeneratorEvent] = TypeAdapter(GeneratorEvent)
 

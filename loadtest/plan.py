@@ -87,8 +87,8 @@ class Piece(BaseModel):
     path: Path
     samples: int
     """Samples played, from the clip's start."""
-    reference: str
-    """Reference text of just those samples."""
+    reference: str | None
+    """Reference text of just those samples; None where the clip has none."""
 
 
 class StepOrder(BaseModel):

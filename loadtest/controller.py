@@ -1,0 +1,246 @@
+"""Drives a load series: spawns generators, samples telemetry, keeps the journal, saves the runs.
+
+A library without a face: the command line and the console both iterate over ``LoadController.run``.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from loadtest.assignment import assign, total_duration
+from loadtest.clips import Clip, usable_clips
+from loadtest.events import (
+    LoadEvent,
+    SeriesFinished,
+    SeriesStarted,
+    StepFinished,
+    StepProgress,
+    StepStarted,
+)
+from loadtest.journal import JournalWriter
+from loadtest.plan import LoadPlan
+from loadtest.recording import StepHeader, StepRecord
+from loadtest.runfile import RunStatus, TestConfiguration
+from loadtest.shards import LoadError, ShardProcesses, step_orders
+from loadtest.store import RunStore
+from stack.status import ReplicaSample
+
+Stats = Callable[[], Awaitable[Mapping[str, ReplicaSample]]]
+
+_ROW_INTERVAL: Final = 1.0
+_STATS_TIMEOUT: Final = 0.8
+"""A sample that takes longer costs its own cells: the timeline goes on."""
+_STOP_DEADLINE: Final = 10.0
+
+
+class LoadController:
+    """Runs one plan, once."""
+
+    def __init__(
+        self,
+        plan: LoadPlan,
+        *,
+        stats: Stats | None = None,
+        stack: dict[str, Any] | None = None,
+        environment: dict[str, Any] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.store = RunStore(plan.results_directory)
+        self._stats = stats
+        self._stack = stack
+        self._environment = environment or {}
+        self._stop_now = asyncio.Event()
+        self._stop_after_step = False
+        self._baseline_wer: float | None = None
+        self._elapsed = 0.0
+
+    def stop(self, *, after_step: bool = False) -> None:
+        """End the series in order, at once or after the running step; what was measured is kept."""
+        self._stop_after_step = True
+        if not after_step:
+            self._stop_now.set()
+
+    async def run(self) -> AsyncGenerator[LoadEvent, None]:
+        """Drive the series and yield its events.
+
+        Raises ClipError when the audio directory has no usable clip and LoadError when the results
+        directory can't be written or a generator process can't be started.
+        """
+        clips, _ = await asyncio.to_thread(usable_clips, self.plan.audio_directory)
+        series_id = f"series_{_stamp(datetime.now(UTC))}_{uuid.uuid4().hex[:6]}"
+        yield SeriesStarted(series_id=series_id, plan=self.plan)
+        paths = []
+        steps = len(self.plan.clients)
+        for step, clients in enumerate(self.plan.clients, start=1):
+            if step > 1 and await self._stopped_within(self.plan.cool_down):
+                break
+            async with aclosing(self._step(series_id, step, clients, clips)) as events:
+                async for event in events:
+                    if isinstance(event, StepFinished):
+                        paths.append(event.path)
+                    yield event
+            if self._stop_after_step:
+                break
+        yield SeriesFinished(
+            series_id=series_id, paths=tuple(paths), stopped=len(paths) < steps or self.stopped
+        )
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the running step was, or is being, cut off."""
+        return self._stop_now.is_set()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop_now.wait(), seconds)
+        return self._stop_after_step
+
+    def _header(self, series_id: str, step: int, clients: int, clips: Sequence[Clip]) -> StepHeader:
+        plan = self.plan
+        created = datetime.now(UTC)
+        return StepHeader(
+            run_id=self._free_run_id(clients, created),
+            series_id=series_id,
+            label=plan.label,
+            created_at=created,
+            test_configuration=TestConfiguration(
+                num_clients=clients,
+                host=plan.host,
+                port=plan.port,
+                audio_directory=str(plan.audio_directory),
+                clips=len(clips),
+                chunk=plan.chunk,
+                ramp=plan.ramp,
+                duration=plan.duration,
+                seed=plan.seed,
+                language=plan.language,
+                use_vad=plan.use_vad,
+                audio_format=plan.audio_format.value,
+                connect_timeout=plan.connect_timeout,
+                finish_timeout=plan.finish_timeout,
+                quiet=plan.quiet,
+                slo=plan.slo,
+                step=step,
+                steps=len(plan.clients),
+                stack=self._stack,
+            ),
+            clients=assign(plan, clients, clips),
+            baseline_wer=self._baseline_wer,
+            environment=self._environment,
+        )
+
+    def _free_run_id(self, clients: int, created: datetime) -> str:
+        """Return an id that no run or journal has: two steps may start within one second."""
+        base = f"run_{clients}_clients_{_stamp(created)}"
+        candidate, number = base, 2
+        while self.store.path_for(candidate).exists() or self.store.journal_for(candidate).exists():
+            candidate, number = f"{base}_{number}", number + 1
+        return candidate
+
+    async def _step(
+        self, series_id: str, step: int, clients: int, clips: Sequence[Clip]
+    ) -> AsyncGenerator[LoadEvent, None]:
+        header = self._header(series_id, step, clients, clips)
+        record = StepRecord(header)
+        try:
+            journal = JournalWriter(self.store.journal_for(header.run_id), header)
+        except OSError as error:
+            raise LoadError(
+                f"Results can't be written to {self.store.directory}: {error.strerror}; "
+                "choose another directory with --results-dir."
+            ) from None
+        with journal:
+            yield StepStarted(
+                run_id=header.run_id,
+                step=step,
+                steps=len(self.plan.clients),
+                clients=clients,
+                expected_duration=max(
+                    client.start_after + total_duration(client) for client in header.clients
+                ),
+            )
+            async with aclosing(self._drive(record, journal)) as events:
+                async for event in events:
+                    yield event
+            status = RunStatus.STOPPED if self.stopped else RunStatus.COMPLETED
+            run = record.run(status, self._elapsed)
+            path = await asyncio.to_thread(self.store.save, run)
+            journal.remove()
+        if step == 1 and run.summary.wer is not None:
+            self._baseline_wer = run.summary.wer.wer
+        yield StepFinished(run=run, path=path)
+
+    async def _drive(
+        self, record: StepRecord, journal: JournalWriter
+    ) -> AsyncGenerator[StepProgress, None]:
+        """Play one step; yields one progress a second and returns when its last session ended."""
+        async with ShardProcesses(step_orders(self.plan, record.header.clients)) as shards:
+            start_at = await shards.start()
+
+            def take_in() -> None:
+                for shard, event, received in shards.received():
+                    elapsed = max(0.0, received - start_at)
+                    journal.event(event, shard=shard, elapsed=elapsed)
+                    record.apply(event, shard=shard, elapsed=elapsed)
+
+            tick = 1
+            shown: dict[int, str] = {}
+            finished = False
+            while not finished:
+                finished = await self._until(start_at + tick * _ROW_INTERVAL, shards)
+                replicas = {} if finished else await self._sample()
+                take_in()
+                self._elapsed = time.monotonic() - start_at
+                if finished and record.timeline and self._elapsed < record.timeline[-1].time + 0.5:
+                    break
+                row = record.row(self._elapsed, replicas)
+                journal.row(row)
+                latest = record.transcripts
+                new = {client: text for client, text in latest.items() if shown.get(client) != text}
+                shown |= new
+                yield StepProgress(
+                    row=row,
+                    elapsed=self._elapsed,
+                    finished=len(record.results),
+                    failed=record.failed,
+                    words=record.live_words,
+                    transcripts=new,
+                )
+                # A tick that took too long is skipped, not caught up with.
+                tick = max(tick + 1, int(self._elapsed / _ROW_INTERVAL) + 1)
+            take_in()
+            self._elapsed = shards.ended_at - start_at if shards.ended_at else self._elapsed
+            shards.check()
+
+    async def _until(self, moment: float, shards: ShardProcesses) -> bool:
+        """Wait for the monotonic ``moment``; return True as soon as every shard has ended."""
+        stop = asyncio.create_task(self._stop_now.wait())
+        ended = asyncio.create_task(shards.wait())
+        try:
+            while True:
+                remaining = moment - time.monotonic()
+                if ended.done() or remaining <= 0:
+                    return ended.done()
+                waiting = {ended} if stop.done() else {ended, stop}
+                await asyncio.wait(waiting, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+                if stop.done():
+                    shards.stop(deadline=_STOP_DEADLINE)
+        finally:
+            stop.cancel()
+            ended.cancel()
+
+    async def _sample(self) -> Mapping[str, ReplicaSample]:
+        if self._stats is None:
+            return {}
+        try:
+            return await asyncio.wait_for(self._stats(), _STATS_TIMEOUT)
+        except (TimeoutError, OSError):
+            return {}
+
+
+def _stamp(moment: datetime) -> str:
+    return moment.strftime("%Y%m%d_%H%M%S")

@@ -1,0 +1,44 @@
+"""``python -m loadtest.generator``: one JSON order on stdin, newline-delimited events on stdout.
+
+First the order is prepared (audio read and encoded) and ``shard_ready`` reported; then a line
+``start T`` on stdin begins the step at T on the machine's monotonic clock, the same for all shards.
+Any further line, SIGINT or SIGTERM ends it in order; so does the end of stdin (the controller is
+gone): no load outlives whoever asked for it.
+"""
+
+import asyncio
+import signal
+import sys
+
+from loadtest.generator.shard import Shard
+from loadtest.plan import StepOrder
+
+
+async def _run() -> int:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=256 * 1024 * 1024)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    order = StepOrder.model_validate_json(await reader.readline())
+    shard = Shard(order, sys.stdout.buffer)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, shard.stop)
+
+    async def obey() -> None:
+        await reader.readline()  # "stop" and the end of the pipe mean the same
+        shard.stop()
+
+    start = (await reader.readline()).split()
+    if len(start) != 2 or start[0] != b"start":
+        return 0
+    obeying = asyncio.create_task(obey())
+    try:
+        await shard.run(float(start[1]))
+    except BrokenPipeError:
+        return 1
+    finally:
+        obeying.cancel()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(_run()))

@@ -1,0 +1,111 @@
+"""What one session's messages mean in figures. Pure: times come in, samples come out.
+
+All times are seconds on one monotonic clock. Chunk ``k`` holds the audio from ``k * chunk`` to
+``(k + 1) * chunk`` and is scheduled at ``first_send + k * chunk``. Latencies count from the
+scheduled time, so a late generator can't flatter the server.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+from stack.protocol import Segment
+
+_SAME_TIME = 1e-3
+"""Servers send times with three decimals."""
+
+
+@dataclass(slots=True)
+class SessionMeasurement:
+    """Follows one session from its first scheduled chunk to its last message."""
+
+    first_send: float
+    chunk: float
+    chunks: int
+    sent_chunks: int = 0
+    message_count: int = 0
+    latency: list[float] = field(default_factory=list)
+    final_latency: list[float] = field(default_factory=list)
+    first_text_at: float | None = None
+    last_text_at: float | None = None
+    _completed: list[Segment] = field(default_factory=list)
+    _seen: set[tuple[float, float, str]] = field(default_factory=set)
+    _unfinished: Segment | None = None
+    _reached: float = 0.0
+    _reached_final: float = 0.0
+
+    def scheduled(self, index: int) -> float:
+        """Return when chunk ``index`` is scheduled."""
+        return self.first_send + index * self.chunk
+
+    def update(self, segments: list[Segment], received: float) -> list[float]:
+        """Take in one segments message; return its new latency samples (none or one)."""
+        self.message_count += 1
+        before = self.transcript
+        for segment in segments:
+            if not segment.text.strip():
+                continue
+            if segment.completed:
+                self._complete(segment, received)
+            else:
+                self._unfinished = segment
+        if not any(not segment.completed for segment in segments):
+            self._unfinished = None
+        if self.transcript != before:
+            self.last_text_at = received
+            if self.first_text_at is None:
+                self.first_text_at = received
+        end = max((segment.end for segment in segments if segment.text.strip()), default=0.0)
+        reached = self._heard(end)
+        if reached <= self._reached + _SAME_TIME:
+            return []
+        self._reached = reached
+        sample = received - self._scheduled_for(reached)
+        self.latency.append(sample)
+        return [sample]
+
+    def _complete(self, segment: Segment, received: float) -> None:
+        # Every message repeats the last completed segments: they count when they first arrive.
+        key = (segment.start, segment.end, segment.text)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        self._completed.append(segment)
+        reached = self._heard(segment.end)
+        if reached > self._reached_final + _SAME_TIME:
+            self._reached_final = reached
+            self.final_latency.append(received - self._scheduled_for(reached))
+
+    def _heard(self, end: float) -> float:
+        """Limit a segment's end to the audio sent: no server can have heard what comes later.
+
+        Models round ends up; without the limit that would make latencies too small.
+        """
+        return min(end, self.sent_chunks * self.chunk)
+
+    def _scheduled_for(self, position: float) -> float:
+        """Return the scheduled time of the chunk that holds the audio just before ``position``."""
+        index = math.ceil(position / self.chunk - 1e-9) - 1
+        return self.scheduled(min(max(index, 0), self.chunks - 1))
+
+    @property
+    def transcript(self) -> str:
+        """Completed text in the order of arrival and the unfinished text at the end."""
+        parts = [segment.text.strip() for segment in self._completed]
+        if self._unfinished is not None:
+            parts.append(self._unfinished.text.strip())
+        return " ".join(parts)
+
+    @property
+    def first_result(self) -> float | None:
+        """Seconds from the first chunk's scheduled time to the first text."""
+        return None if self.first_text_at is None else self.first_text_at - self.first_send
+
+    @property
+    def finish(self) -> float | None:
+        """Seconds from the last chunk's scheduled time to the last text, at least 0.
+
+        Text that was complete before the last chunk (silence at the end) leaves no wait.
+        """
+        if self.last_text_at is None:
+            return None
+        return max(0.0, self.last_text_at - self.scheduled(self.chunks - 1))

@@ -1,0 +1,284 @@
+"""From a step's events to its run: the same code for a live step and for one recovered. Pure."""
+
+from collections import Counter, deque
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+from loadtest.assignment import total_duration
+from loadtest.events import (
+    ClientFinished,
+    ClientReady,
+    GeneratorEvent,
+    LiveWords,
+    Progress,
+    ShardFinished,
+)
+from loadtest.plan import ClientAssignment
+from loadtest.runfile import (
+    ClientResult,
+    LoadDistribution,
+    Outcome,
+    ResourceSummary,
+    Run,
+    RunStatus,
+    Summary,
+    TestConfiguration,
+    TimelineRow,
+    WordErrors,
+)
+from loadtest.statistics import distribution, mean, percentile
+from loadtest.verdict import slo_verdict
+from stack.status import ReplicaSample
+
+LIVE_WINDOW: Final = 5.0
+"""Seconds of updates that a timeline row's latency percentiles look back on."""
+
+
+class StepHeader(BaseModel):
+    """What is known of a step before it starts; the first line of its journal."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    series_id: str
+    label: str
+    created_at: datetime
+    test_configuration: TestConfiguration
+    clients: tuple[ClientAssignment, ...]
+    baseline_wer: float | None
+    """Word error rate of the series' first run; None in the first."""
+    environment: dict[str, Any]
+
+
+class StepRecord:
+    """Collects a step's events and says, at any time, what they come to."""
+
+    def __init__(self, header: StepHeader) -> None:
+        self.header = header
+        self.active: dict[int, int] = {}
+        self.results: dict[int, ClientResult] = {}
+        self.timeline: list[TimelineRow] = []
+        self._ready: dict[int, ClientReady] = {}
+        self._latency: dict[int, list[float]] = {}
+        self._recent: deque[tuple[float, float]] = deque()
+        self._audio_sent: dict[int, float] = {}
+        self.transcripts: dict[int, str] = {}
+        self._slip: list[float] = []
+        self._lateness: list[float] = []
+        self._cpu_time: float | None = None
+
+    def apply(self, event: GeneratorEvent, *, shard: int, elapsed: float) -> None:
+        """Take in one event of a shard, received ``elapsed`` seconds after the step's start."""
+        match event:
+            case ClientReady():
+                self._ready[event.client_id] = event
+            case Progress():
+                self.active[shard] = event.active
+                self._audio_sent[shard] = event.audio_sent
+                self.transcripts |= event.transcripts
+                for client, samples in event.latency.items():
+                    self._latency.setdefault(client, []).extend(samples)
+                    self._recent.extend((elapsed, sample) for sample in samples)
+            case ClientFinished():
+                self.results[event.result.client_id] = event.result
+                self._slip.extend(event.slip_samples)
+                self._lateness.extend(event.lateness_samples)
+            case ShardFinished():
+                self._cpu_time = (self._cpu_time or 0.0) + event.cpu_time
+
+    def row(self, elapsed: float, replicas: Mapping[str, ReplicaSample]) -> TimelineRow:
+        """Make, keep and return the timeline row of this second."""
+        while self._recent and self._recent[0][0] < elapsed - LIVE_WINDOW:
+            self._recent.popleft()
+        samples = [sample for _, sample in self._recent]
+        row = TimelineRow(
+            time=elapsed,
+            sessions=sum(self.active.values()),
+            latency_p50=percentile(samples, 50),
+            latency_p95=percentile(samples, 95),
+            latency_p99=percentile(samples, 99),
+            failures=self.failed,
+            replicas=dict(replicas),
+        )
+        self.timeline.append(row)
+        return row
+
+    @property
+    def failed(self) -> int:
+        """Sessions that have failed so far."""
+        return sum(result.outcome is Outcome.FAILED for result in self.results.values())
+
+    @property
+    def live_words(self) -> LiveWords | None:
+        """Word errors of the sessions that have ended so far."""
+        words = pooled_words(list(self.results.values()))
+        if words is None:
+            return None
+        return LiveWords(wer=words.wer, reference_words=words.reference_words)
+
+    def run(self, status: RunStatus, total: float) -> Run:
+        """Return the run that the events come to; ``total`` seconds passed since the step's start.
+
+        Clients without a result yet are incomplete: they keep what was heard of them.
+        """
+        clients = [
+            self.results.get(assignment.index) or self._unfinished(assignment)
+            for assignment in self.header.clients
+        ]
+        header = self.header
+        summary = self._summary(clients, total)
+        summary.slo = slo_verdict(
+            summary,
+            slo=header.test_configuration.slo,
+            baseline_wer=header.baseline_wer,
+        )
+        return Run(
+            run_id=header.run_id,
+            series_id=header.series_id,
+            label=header.label,
+            created_at=header.created_at,
+            status=status,
+            test_configuration=header.test_configuration,
+            clients=clients,
+            summary=summary,
+            timeline=self.timeline,
+            environment=header.environment,
+        )
+
+    def _unfinished(self, assignment: ClientAssignment) -> ClientResult:
+        ready = self._ready.get(assignment.index)
+        samples = self._latency.get(assignment.index, [])
+        references = [piece.reference or "" for piece in assignment.pieces]
+        return ClientResult(
+            client_id=assignment.index,
+            uid=assignment.uid,
+            outcome=Outcome.INCOMPLETE,
+            success=False,
+            replica=ready.replica if ready else None,
+            connection_time=ready.connection_time if ready else None,
+            audio_file="+".join(piece.path.name for piece in assignment.pieces),
+            audio_duration=total_duration(assignment),
+            started_at=assignment.start_after,
+            transcript=self.transcripts.get(assignment.index, ""),
+            reference=" ".join(references).strip() or None,
+            latency=distribution(samples),
+            final_latency=distribution([]),
+            slip=distribution([]),
+            latency_samples=samples,
+        )
+
+    def _summary(self, clients: list[ClientResult], total: float) -> Summary:
+        outcomes = Counter(client.outcome for client in clients)
+        lateness = distribution(self._lateness)
+        late = lateness.p99 if lateness.p99 is not None else lateness.max
+        reported = sum(client.audio_sent for client in clients)
+        return Summary(
+            total_duration=total,
+            successful_clients=outcomes[Outcome.SUCCESS],
+            failed_clients=outcomes[Outcome.FAILED],
+            incomplete_clients=outcomes[Outcome.INCOMPLETE],
+            failures=dict(
+                Counter(client.failure.value for client in clients if client.failure is not None)
+            ),
+            average_audio_duration=mean([client.audio_duration for client in clients]) or 0.0,
+            audio_sent=max(reported, sum(self._audio_sent.values())),
+            average_processing_time=mean(
+                [client.processing_time for client in clients if client.processing_time is not None]
+            ),
+            latency=_pooled(clients, "latency_samples"),
+            final_latency=_pooled(clients, "final_latency_samples"),
+            first_result=_pooled(clients, "first_result"),
+            finish=_pooled(clients, "finish"),
+            connection_time=_pooled(clients, "connection_time"),
+            slip=distribution(self._slip),
+            wer=pooled_words(clients),
+            load_distribution=load_distribution(
+                clients, {name for row in self.timeline for name in row.replicas}
+            ),
+            resources=resources(self.timeline),
+            generator_cpu=self._cpu_time / total if self._cpu_time is not None and total else None,
+            generator_distorted=late is not None
+            and late > self.header.test_configuration.chunk / 2,
+        )
+
+
+def _pooled(clients: list[ClientResult], name: str) -> Any:
+    samples: list[float] = []
+    for client in clients:
+        value = getattr(client, name)
+        if isinstance(value, list):
+            samples.extend(value)
+        elif value is not None:
+            samples.append(value)
+    return distribution(samples)
+
+
+def pooled_words(clients: list[ClientResult]) -> WordErrors | None:
+    """Pool the clients' word errors: edits over reference words, never a mean of rates."""
+    counted = [client.wer for client in clients if client.wer is not None]
+    words = sum(errors.reference_words for errors in counted)
+    if not words:
+        return None
+    substitutions = sum(errors.substitutions for errors in counted)
+    deletions = sum(errors.deletions for errors in counted)
+    insertions = sum(errors.insertions for errors in counted)
+    return WordErrors(
+        wer=(substitutions + deletions + insertions) / words,
+        substitutions=substitutions,
+        deletions=deletions,
+        insertions=insertions,
+        reference_words=words,
+    )
+
+
+def load_distribution(clients: list[ClientResult], replicas: set[str]) -> LoadDistribution:
+    """Count sessions per replica over the clients that a replica took.
+
+    ``replicas`` are those known to be there: one that got no session counts, with zero.
+    """
+    taken = [client for client in clients if client.connection_time is not None]
+    sessions = Counter(dict.fromkeys(replicas, 0))
+    sessions.update(client.replica for client in taken if client.replica is not None)
+    unknown = sum(client.replica is None for client in taken)
+    if not sessions.total():
+        return LoadDistribution(sessions=dict(sorted(sessions.items())), unknown=unknown)
+    average = sum(sessions.values()) / len(sessions)
+    return LoadDistribution(
+        sessions=dict(sorted(sessions.items())),
+        unknown=unknown,
+        max_over_mean=max(sessions.values()) / average,
+    )
+
+
+def resources(timeline: list[TimelineRow]) -> dict[str, ResourceSummary]:
+    """Summarise each replica's samples over the timeline."""
+    names = sorted({name for row in timeline for name in row.replicas})
+    return {
+        name: _resources_of([row.replicas[name] for row in timeline if name in row.replicas])
+        for name in names
+    }
+
+
+def _resources_of(samples: list[ReplicaSample]) -> ResourceSummary:
+    cpu = [sample.cpu for sample in samples if sample.cpu is not None]
+    memory = [sample.memory for sample in samples if sample.memory is not None]
+    gpu_memory = [sample.gpu_memory for sample in samples if sample.gpu_memory is not None]
+    gpu = [sample.gpu_utilisation for sample in samples if sample.gpu_utilisation is not None]
+    sessions = [sample.sessions for sample in samples if sample.sessions is not None]
+    queue = [sample.queue_depth for sample in samples if sample.queue_depth is not None]
+    return ResourceSummary(
+        cpu_mean=mean(cpu),
+        cpu_peak=max(cpu, default=None),
+        memory_mean=mean(memory),
+        memory_peak=max(memory, default=None),
+        gpu_memory_mean=mean(gpu_memory),
+        gpu_memory_peak=max(gpu_memory, default=None),
+        gpu_utilisation_mean=mean(gpu),
+        gpu_utilisation_peak=max(gpu, default=None),
+        gpu_shared=any(sample.gpu_shared for sample in samples),
+        sessions_peak=max(sessions, default=None),
+        queue_depth_peak=max(queue, default=None),
+    )

@@ -1,0 +1,207 @@
+"""The generator processes of one step: started together, listened to, ended in order."""
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Final, Self
+
+from pydantic import ValidationError
+
+from loadtest.events import GeneratorEvent, ShardFinished, ShardReady, generator_event
+from loadtest.plan import ClientAssignment, LoadPlan, StepOrder
+
+CLIENTS_A_SHARD: Final = 150
+"""Paced clients that one core drives with room to spare; more clients take more processes."""
+_LINE_LIMIT: Final = 64 * 1024 * 1024
+_PREPARE_TIMEOUT: Final = 60.0
+_STDERR_KEPT: Final = 4000
+
+
+class LoadError(Exception):
+    """A load run that can't go on; one sentence."""
+
+
+def step_orders(plan: LoadPlan, clients: Sequence[ClientAssignment]) -> list[StepOrder]:
+    """Deal a step's clients out to as many shards as they need, at most one a core."""
+    needed = -(-len(clients) // CLIENTS_A_SHARD)
+    shards = max(1, min(needed, os.cpu_count() or 1))
+    host = f"[{plan.host}]" if ":" in plan.host else plan.host
+    return [
+        StepOrder(
+            url=f"ws://{host}:{plan.port}/",
+            chunk=plan.chunk,
+            language=plan.language,
+            use_vad=plan.use_vad,
+            audio_format=plan.audio_format,
+            connect_timeout=plan.connect_timeout,
+            finish_timeout=plan.finish_timeout,
+            quiet=plan.quiet,
+            clients=tuple(clients[shard::shards]),
+        )
+        for shard in range(shards)
+    ]
+
+
+class ShardProcesses:
+    """Runs the shards of one step; leaving the context ends every process."""
+
+    def __init__(self, orders: Sequence[StepOrder]) -> None:
+        self._orders = orders
+        self._processes: list[asyncio.subprocess.Process] = []
+        self._readers: list[asyncio.Task[None]] = []
+        self._events: list[tuple[int, GeneratorEvent, float]] = []
+        self._ready: list[asyncio.Event] = []
+        self._complete: set[int] = set()
+        self._stderr: dict[int, bytes] = {}
+        self._stopping: asyncio.Task[None] | None = None
+        self.ended_at: float | None = None
+        """Monotonic seconds when the last shard reported its end."""
+
+    async def __aenter__(self) -> Self:
+        try:
+            for number, order in enumerate(self._orders):
+                await self._spawn(number, order)
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._end()
+
+    async def _spawn(self, number: int, order: StepOrder) -> None:
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "loadtest.generator",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=_LINE_LIMIT,
+                # Ctrl-C at the terminal reaches the controller alone, which ends things in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise LoadError(f"The generator process can't be started: {error.strerror}.") from None
+        self._processes.append(process)
+        self._ready.append(asyncio.Event())
+        self._readers.append(asyncio.create_task(self._read(number, process)))
+        self._readers.append(asyncio.create_task(self._read_errors(number, process)))
+        assert process.stdin is not None  # noqa: S101
+        with suppress(ConnectionError):
+            process.stdin.write(order.model_dump_json().encode() + b"\n")
+            await process.stdin.drain()
+
+    async def _read(self, number: int, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None  # noqa: S101
+        async for line in process.stdout:
+            received = time.monotonic()
+            with suppress(ValidationError):
+                event = generator_event.validate_json(line)
+                if isinstance(event, ShardReady):
+                    self._ready[number].set()
+                    continue
+                if isinstance(event, ShardFinished):
+                    self._complete.add(number)
+                    self.ended_at = received
+                self._events.append((number, event, received))
+
+    async def _read_errors(self, number: int, process: asyncio.subprocess.Process) -> None:
+        assert process.stderr is not None  # noqa: S101
+        while block := await process.stderr.read(4096):
+            self._stderr[number] = (self._stderr.get(number, b"") + block)[-_STDERR_KEPT:]
+
+    async def start(self) -> float:
+        """Wait until every shard is prepared, start them at one moment and return it."""
+        prepared = asyncio.create_task(self._all_ready())
+        died = asyncio.create_task(self._first_to_end())
+        try:
+            await asyncio.wait(
+                {prepared, died}, timeout=_PREPARE_TIMEOUT, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not prepared.done():
+                self.check()
+                raise LoadError("A generator process didn't get ready in time.")
+        finally:
+            prepared.cancel()
+            died.cancel()
+            await asyncio.gather(prepared, died, return_exceptions=True)
+        start_at = time.monotonic() + 0.1
+        for process in self._processes:
+            assert process.stdin is not None  # noqa: S101
+            with suppress(ConnectionError):
+                process.stdin.write(f"start {start_at!r}\n".encode())
+                await process.stdin.drain()
+        return start_at
+
+    async def _all_ready(self) -> None:
+        for event in self._ready:
+            await event.wait()
+
+    async def _first_to_end(self) -> None:
+        waits = [asyncio.create_task(process.wait()) for process in self._processes]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def received(self) -> list[tuple[int, GeneratorEvent, float]]:
+        """Return the events since the last call: shard, event, monotonic second of receipt."""
+        events, self._events = self._events, []
+        return events
+
+    async def wait(self) -> None:
+        """Return when every shard has ended and everything it wrote was read."""
+        await asyncio.gather(*(process.wait() for process in self._processes))
+        await asyncio.gather(*(asyncio.shield(reader) for reader in self._readers))
+
+    def stop(self, *, deadline: float) -> None:
+        """Ask every shard to end its sessions now; kill what hasn't after ``deadline`` seconds."""
+        if self._stopping is None:
+            self._stopping = asyncio.create_task(self._stop(deadline))
+
+    async def _stop(self, deadline: float) -> None:
+        for process in self._processes:
+            if process.stdin is not None:
+                with suppress(ConnectionError):
+                    process.stdin.write(b"stop\n")
+                    await process.stdin.drain()
+        await asyncio.sleep(deadline)
+        for process in self._processes:
+            with suppress(ProcessLookupError):
+                process.kill()
+
+    def check(self) -> None:
+        """Raise LoadError when a shard ended without its last word: its clients were lost."""
+        if self._stopping is not None:
+            return
+        for number, process in enumerate(self._processes):
+            if number not in self._complete and process.returncode is not None:
+                lines = self._stderr.get(number, b"").decode("utf-8", "replace").splitlines()
+                last = lines[-1] if lines else "no message"
+                raise LoadError(
+                    f"A generator process ended early (exit code {process.returncode}): {last}"
+                )
+
+    async def _end(self) -> None:
+        if self._stopping is not None:
+            self._stopping.cancel()
+        for process in self._processes:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+        await asyncio.gather(
+            *(process.wait() for process in self._processes), return_exceptions=True
+        )
+        await asyncio.gather(*self._readers, return_exceptions=True)

@@ -1,0 +1,200 @@
+"""The results directory: saved runs, listed, read, written and recovered. Nothing is ever lost."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from loadtest.files import write_atomically
+from loadtest.journal import JOURNAL_SUFFIX, JournalError, JournalInUseError, recover_run
+from loadtest.runfile import SCHEMA_VERSION, Run
+
+MAX_RUN_BYTES: Final = 512 * 1024 * 1024
+
+
+class RunFileError(Exception):
+    """A run that can't be found or read; one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntry:
+    """One line of the list of runs; with a ``problem`` all the rest is None."""
+
+    path: Path
+    problem: str | None = None
+    """What is wrong with the file, in a sentence."""
+    run_id: str | None = None
+    series_id: str | None = None
+    created_at: datetime | None = None
+    status: str | None = None
+    label: str | None = None
+    clients: int | None = None
+    audio_duration: float | None = None
+    """Mean seconds of audio a session."""
+    p95_latency: float | None = None
+    wer: float | None = None
+    successful: int | None = None
+    failed: int | None = None
+
+
+class RunStore:
+    """The runs of one directory. Every method does blocking file I/O."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        # A listing is asked for again and again: files that did not change are not read again.
+        self._known: dict[Path, tuple[int, int, RunEntry]] = {}
+
+    def entries(self) -> list[RunEntry]:
+        """Return all runs, newest first; what can't be read is listed last, with its problem."""
+        if not self.directory.is_dir():
+            return []
+        entries = [
+            self._entry(path)
+            for path in self.directory.glob("*.json")
+            if path.is_file() and not path.name.startswith(".")
+        ]
+        good = [entry for entry in entries if entry.problem is None and entry.created_at]
+        bad = [entry for entry in entries if entry.problem is not None]
+        good.sort(key=lambda entry: (entry.created_at or datetime.min, entry.path), reverse=True)  # noqa: DTZ901
+        return good + sorted(bad, key=lambda entry: entry.path)
+
+    def _entry(self, path: Path) -> RunEntry:
+        try:
+            found = path.stat()
+        except OSError as error:
+            return RunEntry(path=path, problem=f"{path.name} is unreadable: {error.strerror}.")
+        known = self._known.get(path)
+        if known and known[:2] == (found.st_mtime_ns, found.st_size):
+            return known[2]
+        try:
+            entry = summarise(path, read_run(path))
+        except RunFileError as error:
+            entry = RunEntry(path=path, problem=str(error))
+        self._known[path] = (found.st_mtime_ns, found.st_size, entry)
+        return entry
+
+    def load(self, selector: str) -> Run:
+        """Read one run by path, file name, run id, a unique beginning of it, or ``latest``.
+
+        Raises RunFileError that says what to do.
+        """
+        return read_run(self.find(selector))
+
+    def find(self, selector: str) -> Path:
+        """Return the path of the run that ``selector`` names; see ``load``."""
+        named = Path(selector)
+        if named.suffix == ".json":
+            for path in (named, self.directory / named.name):
+                if path.is_file():
+                    return path
+        entries = [entry for entry in self.entries() if entry.problem is None]
+        if selector == "latest":
+            if entries:
+                return entries[0].path
+            raise RunFileError(
+                f"There is no run in {self.directory} yet; 'whisperctl load' makes one."
+            )
+        exact = [entry.path for entry in entries if entry.run_id == selector]
+        matches = exact or [
+            entry.path for entry in entries if (entry.run_id or "").startswith(selector)
+        ]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            some = ", ".join(path.stem for path in matches[:3])
+            raise RunFileError(
+                f"'{selector}' names {len(matches)} runs ({some}, …); give more of the name."
+            )
+        raise RunFileError(
+            f"There is no run '{selector}' in {self.directory}; 'whisperctl runs' lists them."
+        )
+
+    def path_for(self, run_id: str) -> Path:
+        """Return where the run of this id is saved."""
+        return self.directory / f"{run_id}.json"
+
+    def journal_for(self, run_id: str) -> Path:
+        """Return where the journal of this run is kept while it goes on."""
+        return self.directory / f"{run_id}.json{JOURNAL_SUFFIX}"
+
+    def save(self, run: Run) -> Path:
+        """Write a run atomically and return its path."""
+        path = self.path_for(run.run_id)
+        write_atomically(path, run.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        return path
+
+    def recover(self) -> list[Path]:
+        """Turn the journals of dead writers into runs marked ``interrupted``; return their paths.
+
+        A journal that nothing can be read from is kept under another name, never deleted.
+        """
+        recovered: list[Path] = []
+        if not self.directory.is_dir():
+            return recovered
+        for journal in sorted(self.directory.glob(f"*.json{JOURNAL_SUFFIX}")):
+            target = journal.with_name(journal.name.removesuffix(JOURNAL_SUFFIX))
+            try:
+                # The run may have been saved just before its writer died.
+                if not _is_saved(target):
+                    run = recover_run(journal)
+                    recovered.append(self.save(run))
+                journal.unlink(missing_ok=True)
+            except JournalInUseError:
+                continue
+            except JournalError:
+                journal.rename(journal.with_name(journal.name + ".broken"))
+        return recovered
+
+
+def _is_saved(path: Path) -> bool:
+    try:
+        read_run(path)
+    except RunFileError:
+        return False
+    return True
+
+
+def read_run(path: Path) -> Run:
+    """Read a run file; raises RunFileError with a sentence for whatever is wrong with it."""
+    try:
+        if path.stat().st_size > MAX_RUN_BYTES:
+            raise RunFileError(f"{path.name} is too large for a run file.")
+        raw: Any = json.loads(path.read_bytes())
+    except OSError as error:
+        raise RunFileError(f"{path.name} is unreadable: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        raise RunFileError(f"{path.name} is broken: it is not whole JSON.") from None
+    if not isinstance(raw, dict) or "schema" not in raw:
+        raise RunFileError(f"{path.name} is not a whisperctl run: it has no schema number.")
+    if raw["schema"] != SCHEMA_VERSION:
+        raise RunFileError(
+            f"{path.name} has schema {raw['schema']!r}; this version reads {SCHEMA_VERSION}."
+        )
+    try:
+        return Run.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise RunFileError(f"{path.name} is broken at {field}: {first['msg']}.") from None
+
+
+def summarise(path: Path, run: Run) -> RunEntry:
+    """Return a run's line in the list of runs."""
+    return RunEntry(
+        path=path,
+        run_id=run.run_id,
+        series_id=run.series_id,
+        created_at=run.created_at,
+        status=run.status.value,
+        label=run.label,
+        clients=run.test_configuration.num_clients,
+        audio_duration=run.summary.average_audio_duration,
+        p95_latency=run.summary.latency.p95,
+        wer=run.summary.wer.wer if run.summary.wer else None,
+        successful=run.summary.successful_clients,
+        failed=run.summary.failed_clients,
+    )

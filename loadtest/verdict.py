@@ -1,0 +1,109 @@
+"""Whether runs met what was asked of them, in sentences with their figures. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from loadtest.plan import Slo
+from loadtest.runfile import Run, RunStatus, SloVerdict, Summary
+
+DEMO_MAX_WER: Final = 0.15
+
+
+def slo_verdict(summary: Summary, *, slo: Slo, baseline_wer: float | None) -> SloVerdict:
+    """Hold a summary against the SLO; ``baseline_wer`` is the series' first run's, None in it."""
+    reasons: list[str] = []
+    latency = summary.latency
+    # With fewer than 20 samples there is no p95: then even the largest must meet the limit.
+    worst = latency.p95 if latency.p95 is not None else latency.max
+    if slo.p95_latency is not None:
+        if worst is None:
+            reasons.append("no latency was measured")
+        elif worst > slo.p95_latency:
+            name = "p95 latency" if latency.p95 is not None else "largest latency"
+            reasons.append(f"{name} {worst:.2f} s is over {slo.p95_latency:g} s")
+    ended = summary.successful_clients + summary.failed_clients
+    if slo.success_rate is not None:
+        rate = summary.successful_clients / ended if ended else 0.0
+        if rate < slo.success_rate:
+            reasons.append(
+                f"{summary.failed_clients} of {ended} sessions failed "
+                f"(success {rate:.1%}, asked {slo.success_rate:.1%})"
+            )
+    if slo.wer_over_baseline is not None and baseline_wer is not None and summary.wer is not None:
+        over = summary.wer.wer - baseline_wer
+        if over > slo.wer_over_baseline:
+            reasons.append(
+                f"WER {summary.wer.wer:.1%} is {over:.1%} over the first step's "
+                f"{baseline_wer:.1%} (allowed {slo.wer_over_baseline:.1%})"
+            )
+    return SloVerdict(met=not reasons, reasons=reasons)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A judgement and the sentence that says it."""
+
+    passed: bool
+    sentence: str
+
+
+def series_verdict(runs: Sequence[Run]) -> Verdict:
+    """Say in one sentence what a series found: the largest client count that met its SLO."""
+    if not runs:
+        return Verdict(False, "No step was finished, so there is nothing to judge.")
+    audio = f"{runs[-1].summary.average_audio_duration:.0f} s of audio each"
+    failing = next((run for run in runs if not _met(run)), None)
+    met = [run for run in runs if _met(run)]
+    if failing is None:
+        last = runs[-1]
+        return Verdict(
+            True,
+            f"All steps up to {_clients(last)} met the SLO ({audio}): "
+            f"{_figures(last)} at the last.",
+        )
+    reason = "; ".join(failing.summary.slo.reasons) if failing.summary.slo else ""
+    if failing.status is not RunStatus.COMPLETED:
+        reason = reason or f"the step was {failing.status.value}"
+    if not met:
+        return Verdict(False, f"Not even {_clients(failing)} met the SLO ({audio}): {reason}.")
+    best = max(met, key=lambda run: run.test_configuration.num_clients)
+    return Verdict(
+        False,
+        f"{_clients(best)} met the SLO ({audio}); {_clients(failing)} did not: {reason}.",
+    )
+
+
+def demo_verdict(runs: Sequence[Run]) -> Verdict:
+    """Judge a demonstration: every session must succeed and every run's WER be under 15 %."""
+    if not runs:
+        return Verdict(False, "The demonstration finished no run.")
+    ended = sum(len(run.clients) for run in runs)
+    good = sum(run.summary.successful_clients for run in runs)
+    rates = [run.summary.wer.wer for run in runs if run.summary.wer is not None]
+    known = len(rates) == len(runs)
+    wer = max(rates, default=1.0)
+    last = runs[-1]
+    text = f"{good} of {ended} sessions succeeded"
+    text += f", WER at most {wer:.1%}" if rates else ", WER unknown"
+    text += f"; {_figures(last)} with {_clients(last)} talking at once."
+    passed = good == ended and known and wer < DEMO_MAX_WER
+    return Verdict(passed, ("Passed: " if passed else "Failed: ") + text)
+
+
+def _met(run: Run) -> bool:
+    return run.status is RunStatus.COMPLETED and run.summary.slo is not None and run.summary.slo.met
+
+
+def _clients(run: Run) -> str:
+    number = run.test_configuration.num_clients
+    return f"{number} client{'' if number == 1 else 's'}"
+
+
+def _figures(run: Run) -> str:
+    latency = run.summary.latency
+    if latency.p95 is not None:
+        return f"p95 latency {latency.p95:.2f} s"
+    if latency.max is not None:
+        return f"largest latency {latency.max:.2f} s"
+    return "no latency measured"
