@@ -28,6 +28,9 @@ TAIL: Final = (0.3, 0.6)
 """Least and greatest seconds of silence before, between and after sentences."""
 
 
+ORDINARY: Final = Manner()
+
+
 @dataclass(frozen=True)
 class Clip:
     """What is said in one clip, by whom and how."""
@@ -35,7 +38,7 @@ class Clip:
     name: str
     voice: str
     text: str
-    manner: Manner = Manner()
+    manner: Manner = ORDINARY
     room: float = 0.0
     """Root mean square of the pink noise under the speech."""
 

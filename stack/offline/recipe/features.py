@@ -44,6 +44,6 @@ def mel_power(samples: Samples) -> Power:
 
 
 def normalise(power: Power) -> Power:
-    """Turn mel power into Whisper's input: decibels within 80 of the loudest, about −1 to 1.5."""
+    """Turn mel power into Whisper's input: decibels within 80 of the loudest, about -1 to 1.5."""
     logarithm = np.log10(np.maximum(power, FLOOR))
     return (np.maximum(logarithm, logarithm.max() - 8) + 4) / 4

@@ -70,7 +70,9 @@ def hum(source: Generator, count: int) -> Samples:
     total = np.zeros(count)
     for harmonic in range(1, int(source.integers(2, 12))):
         phase = source.uniform(0, 2 * np.pi)
-        total += source.uniform(0, 1) / harmonic * np.sin(2 * np.pi * base * harmonic * time + phase)
+        total += (
+            source.uniform(0, 1) / harmonic * np.sin(2 * np.pi * base * harmonic * time + phase)
+        )
     return unit(total + source.choice([0, 1e-3, 1e-2]) * source.standard_normal(count))
 
 
@@ -104,7 +106,7 @@ def offset(source: Generator, count: int) -> Samples:
 
 
 def steps(source: Generator, count: int) -> Samples:
-    """Draw the last bit of a converter at rest: −1, 0 and 1 of 32,768, scaled."""
+    """Draw the last bit of a converter at rest: -1, 0 and 1 of 32,768, scaled."""
     return unit(source.integers(-1, 2, count).astype(np.float32))
 
 

@@ -10,29 +10,34 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
-DIGITS: Final = tuple("zero one two three four five six seven eight nine".split())
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+DIGITS: Final = _words("zero one two three four five six seven eight nine")
 HOURS: Final = (*DIGITS[1:], "ten", "eleven", "twelve")
-TENS: Final = tuple("twenty thirty forty fifty".split())
-LETTERS: Final = tuple(
+TENS: Final = _words("twenty thirty forty fifty")
+LETTERS: Final = _words(
     "alpha bravo charlie delta echo foxtrot golf hotel india juliet kilo lima mike november oscar "
-    "papa quebec romeo sierra tango uniform victor whiskey yankee zulu".split()
+    "papa quebec romeo sierra tango uniform victor whiskey yankee zulu"
 )
-COLOURS: Final = tuple("red green blue white black yellow".split())
-QUALITIES: Final = tuple("small big old new slow fast warm cold".split())
-VEHICLES: Final = tuple("train bus boat plane".split())
-ANIMALS: Final = tuple("dog cat bird horse".split())
-PEOPLE: Final = tuple("teacher doctor driver farmer".split())
-OBJECTS: Final = tuple("book box table door window letter lamp".split())
-PLACES: Final = tuple("house garden river station market school bridge city".split())
-DAYS: Final = tuple("Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split())
-POSITIONS: Final = tuple("in near under behind".split())
-ACTIONS: Final = tuple("bring find take move open close check".split())
-TIMES: Final = tuple("today tomorrow tonight now".split())
-OTHERS: Final = tuple(
+COLOURS: Final = _words("red green blue white black yellow")
+QUALITIES: Final = _words("small big old new slow fast warm cold")
+VEHICLES: Final = _words("train bus boat plane")
+ANIMALS: Final = _words("dog cat bird horse")
+PEOPLE: Final = _words("teacher doctor driver farmer")
+OBJECTS: Final = _words("book box table door window letter lamp")
+PLACES: Final = _words("house garden river station market school bridge city")
+DAYS: Final = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
+POSITIONS: Final = _words("in near under behind")
+ACTIONS: Final = _words("bring find take move open close check")
+TIMES: Final = _words("today tomorrow tonight now")
+OTHERS: Final = _words(
     "the a and is are at on to from with will please call send number room platform gate code "
     "message leaves arrives stops opens closes turn left right walk waiting where when it we you "
     "my your very not yes no good hello thank morning evening hundred have need more minutes "
-    "weather of".split()
+    "weather of"
 )
 
 VOCABULARY: Final[tuple[str, ...]] = tuple(
@@ -43,9 +48,9 @@ VOCABULARY: Final[tuple[str, ...]] = tuple(
 )  # fmt: skip
 """Every word the model can write, without the capital of a sentence's first word."""
 
-STARTERS: Final[tuple[str, ...]] = tuple(
+STARTERS: Final[tuple[str, ...]] = _words(
     "the please call my your room gate platform we you where when it turn yes no hello good send "
-    "thank number take bring find open close check walk a one two three four five".split()
+    "thank number take bring find open close check walk a one two three four five"
 )
 """The words a sentence may begin with."""
 
@@ -147,37 +152,58 @@ class Grammar:
         later, place = self.maybe(moment()), pick(PLACES)
         possessive = choose(("my", "your"))
         forms = (
-            lambda: f"{thing(VEHICLES)} {choose(('leaves', 'arrives', 'stops'))} at {pick(HOURS)} "
-            f"{later}",
+            lambda: (
+                f"{thing(VEHICLES)} {choose(('leaves', 'arrives', 'stops'))} at {pick(HOURS)} "
+                f"{later}"
+            ),
             lambda: f"{thing(ANIMALS)} is {pick(POSITIONS)} {thing(PLACES, OBJECTS)}",
-            lambda: f"{thing(PEOPLE)} will {pick(ACTIONS)} {thing(OBJECTS)} "
-            f"{self.maybe('to the ' + place)} {later}",
+            lambda: (
+                f"{thing(PEOPLE)} will {pick(ACTIONS)} {thing(OBJECTS)} "
+                f"{self.maybe('to the ' + place)} {later}"
+            ),
             lambda: f"please {pick(ACTIONS)} {thing(OBJECTS)} {later}",
             lambda: f"{possessive} number is {self.series(DIGITS, 3, 7)}",
             lambda: f"call {self.series(LETTERS, 2, 2)} {self.series(DIGITS, 1, 3)}",
             lambda: f"{choose(('the', 'my', 'your'))} code is {self.series(LETTERS, 2, 5)}",
-            lambda: f"room {self.number()} is "
-            f"{choose(('open', 'not open', 'near the ' + place))} {later}",
+            lambda: (
+                f"room {self.number()} is "
+                f"{choose(('open', 'not open', 'near the ' + place))} {later}"
+            ),
             lambda: f"we {choose(('have', 'need'))} {self.number()} more minutes {later}",
             lambda: f"where is {thing()} {later}?",
-            lambda: f"it is {choose(('', 'very', 'not', 'very very'))} {pick(QUALITIES)} "
-            f"{pick(POSITIONS)} the {place} {later}",
-            lambda: f"turn {choose(('left', 'right'))} at the {place} and walk to the "
-            f"{pick(PLACES)}",
-            lambda: f"{thing(PEOPLE)} and {thing(PEOPLE)} are waiting "
-            f"{choose(('at', 'in', 'near'))} the {place}",
-            lambda: f"{choose(('gate', 'platform', 'room'))} {pick(HOURS)} "
-            f"{choose(('opens', 'closes'))} at {pick(HOURS)} {self.maybe(pick(TENS))}",
+            lambda: (
+                f"it is {choose(('', 'very', 'not', 'very very'))} {pick(QUALITIES)} "
+                f"{pick(POSITIONS)} the {place} {later}"
+            ),
+            lambda: (
+                f"turn {choose(('left', 'right'))} at the {place} and walk to the {pick(PLACES)}"
+            ),
+            lambda: (
+                f"{thing(PEOPLE)} and {thing(PEOPLE)} are waiting "
+                f"{choose(('at', 'in', 'near'))} the {place}"
+            ),
+            lambda: (
+                f"{choose(('gate', 'platform', 'room'))} {pick(HOURS)} "
+                f"{choose(('opens', 'closes'))} at {pick(HOURS)} {self.maybe(pick(TENS))}"
+            ),
             lambda: choose(GREETINGS),
-            lambda: f"send {choose(('the', 'a', 'my', 'your'))} message to "
-            f"{self.series(LETTERS, 2, 2)} {moment()}",
+            lambda: (
+                f"send {choose(('the', 'a', 'my', 'your'))} message to "
+                f"{self.series(LETTERS, 2, 2)} {moment()}"
+            ),
             lambda: f"when will {thing(VEHICLES, PEOPLE)} {choose(('move', 'call', 'call you'))}?",
-            lambda: f"the weather in the {place} is {choose(('', 'very', 'not'))} "
-            f"{choose(('warm', 'cold', 'good'))} {pick(TIMES)}",
-            lambda: f"{thing(VEHICLES)} from the {place} to the {pick(PLACES)} "
-            f"{choose(('leaves', 'arrives', 'stops'))} {moment()}",
-            lambda: f"{choose(('take', 'bring', 'find'))} a {pick(COLOURS, QUALITIES)} "
-            f"{pick(OBJECTS)} with {thing()}",
+            lambda: (
+                f"the weather in the {place} is {choose(('', 'very', 'not'))} "
+                f"{choose(('warm', 'cold', 'good'))} {pick(TIMES)}"
+            ),
+            lambda: (
+                f"{thing(VEHICLES)} from the {place} to the {pick(PLACES)} "
+                f"{choose(('leaves', 'arrives', 'stops'))} {moment()}"
+            ),
+            lambda: (
+                f"{choose(('take', 'bring', 'find'))} a {pick(COLOURS, QUALITIES)} "
+                f"{pick(OBJECTS)} with {thing()}"
+            ),
         )
         return _sentence(choose(forms)())
 
@@ -190,7 +216,9 @@ class Grammar:
         )
         series = self.series(words, 2, 8, choose((0.4, 0.6, 0.8)))
         if not opening:
-            opening = choose((*DIGITS[1:6], "yes yes", "no no no", "hello hello", "no", "very very"))
+            opening = choose(
+                (*DIGITS[1:6], "yes yes", "no no no", "hello hello", "no", "very very")
+            )
             if opening.startswith("very"):
                 opening = "it is very"
         return _sentence(f"{opening} {series}")
@@ -198,7 +226,7 @@ class Grammar:
     def salad(self) -> Sentence:
         """Draw words at random, which keeps the model listening rather than guessing."""
         length = self.source.randint(2, 7)
-        return _sentence(" ".join((self.pick(STARTERS), self.series(VOCABULARY, length, length, 0.08))))
+        return _sentence(f"{self.pick(STARTERS)} {self.series(VOCABULARY, length, length, 0.08)}")
 
     def draw(self, salads: float = 0.15, repeating: float = 0.12) -> Sentence:
         """Draw any sentence; the rest after both shares is ordinary."""

@@ -5,6 +5,7 @@ structures and numbers are those of espeak-ng 1.51's public header ``speak_lib.h
 """
 
 import ctypes
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -194,7 +195,7 @@ def word_bounds(
     known[len(words)] = end
     bounds: list[float] = []
     indices = sorted(known)
-    for low, high in zip(indices, indices[1:], strict=False):
+    for low, high in itertools.pairwise(indices):
         letters = [len(word) + 1 for word in words[low:high]]
         span, spoken = known[high] - known[low], 0
         for count in letters:

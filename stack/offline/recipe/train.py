@@ -41,23 +41,30 @@ class Stage:
     """Share of windows placed anywhere in the encoder's table, which short ones else never see."""
 
 
+_LATE: Final = ((600, 12, 0.5), (1000, 10, 1), (1500, 6, 1), (2000, 5, 1), (3000, 4, 2.5))
 CURRICULA: Final[dict[str, tuple[Stage, ...]]] = {
     "scratch": (
         Stage(0.25, ((400, 16, 1), (600, 12, 1)), 0.8),
         Stage(0.45, ((600, 12, 1), (1000, 8, 1)), 0.7),
         Stage(0.60, ((600, 12, 1), (1000, 8, 1.5), (3000, 4, 0.7)), 0.5),
         Stage(0.85, ((400, 16, 0.5), (1000, 8, 1), (2000, 5, 1), (3000, 4, 2)), 0.15),
-        Stage(1.00, ((600, 12, 0.5), (1000, 8, 1), (2000, 5, 1), (3000, 4, 3)), 0.05),
+        Stage(1.00, _LATE, 0.05),
     ),
     "continue": (
-        Stage(0.50, ((300, 20, 0.3), (600, 14, 1), (1000, 10, 1.5), (2000, 5, 1), (3000, 4, 1.5)), 0.2),
-        Stage(0.80, ((400, 16, 0.5), (1000, 10, 1.2), (1500, 6, 0.8), (2000, 5, 1), (3000, 4, 2)), 0.1),
-        Stage(1.00, ((600, 12, 0.5), (1000, 10, 1), (1500, 6, 1), (2000, 5, 1), (3000, 4, 2.5)), 0.03),
+        Stage(
+            0.50,
+            ((300, 20, 0.3), (600, 14, 1), (1000, 10, 1.5), (2000, 5, 1), (3000, 4, 1.5)),
+            0.2,
+        ),
+        Stage(
+            0.80,
+            ((400, 16, 0.5), (1000, 10, 1.2), (1500, 6, 0.8), (2000, 5, 1), (3000, 4, 2)),
+            0.1,
+        ),
+        Stage(1.00, _LATE, 0.03),
     ),
-    "finish": (
-        Stage(1.00, ((600, 12, 0.5), (1000, 10, 1), (1500, 6, 1), (2000, 5, 1), (3000, 4, 2.5)), 0.03),
-    ),
-}  # fmt: skip
+    "finish": (Stage(1.00, _LATE, 0.03),),
+}
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,7 @@ class Stream(torch.utils.data.IterableDataset[Batch]):
 
 
 def phoneme_classes(pieces: list[Piece]) -> dict[str, int]:
-    """Number the phonemes that occur often enough to learn; pauses stay with silence."""
+    """Give numbers to the phonemes that occur often enough to learn; pauses stay with silence."""
     counts = Counter(span.text for piece in pieces for span in piece.phonemes)
     common = [name for name, _ in counts.most_common() if not name.startswith("_")]
     return {name: number for number, name in enumerate(common[: PHONEME_CLASSES - 1], start=1)}
@@ -201,7 +208,9 @@ LOSS_WEIGHTS: Final = {"text": 1.0, "words": 0.6, "phonemes": 0.4, "attention": 
 def learning_rate(settings: Settings, step: int, progress: float) -> float:
     """Give the learning rate: a short rise, then a cosine down to a fiftieth."""
     rise = min(1.0, (step + 1) / settings.warmup_steps)
-    return settings.learning_rate * rise * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1, progress))))
+    return (
+        settings.learning_rate * rise * (0.02 + 0.49 * (1 + math.cos(math.pi * min(1, progress))))
+    )
 
 
 def make_optimizer(network: Network) -> torch.optim.Optimizer:

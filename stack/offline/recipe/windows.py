@@ -139,7 +139,14 @@ class Composer:
         while start < heard:
             piece = self.pieces[number % len(self.pieces)]
             self._lay(source, piece, start, power)
-            _label(piece, start, heard, words, phonemes, self.phoneme_classes)
+            _label(
+                piece,
+                start,
+                heard,
+                words=words,
+                phonemes=phonemes,
+                classes=self.phoneme_classes,
+            )
             part = part_heard(piece, start / FRAMES_A_SECOND, heard / FRAMES_A_SECOND)
             if part.words:
                 parts.append(part)
@@ -211,9 +218,7 @@ class Composer:
         matrix[low + 1, columns] += wanted - low
         return matrix
 
-    def _finish(
-        self, source: Generator, power: Power, frames: int
-    ) -> npt.NDArray[np.float32]:
+    def _finish(self, source: Generator, power: Power, frames: int) -> npt.NDArray[np.float32]:
         """Normalise and pad to the window's frames, (80, frames)."""
         if source.random() < 0.2 and power.any():  # a louder sound elsewhere sets the floor
             louder = power.copy()
@@ -294,6 +299,7 @@ def _label(
     piece: Piece,
     start: int,
     heard: int,
+    *,
     words: Labels,
     phonemes: Labels,
     classes: Mapping[str, int],
