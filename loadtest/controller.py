@@ -6,10 +6,11 @@ A library without a face: the command line and the console both iterate over ``L
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from loadtest.assignment import assign, total_duration
 from loadtest.clips import Clip, usable_clips
@@ -29,30 +30,41 @@ from loadtest.shards import LoadError, ShardProcesses, step_orders
 from loadtest.store import RunStore
 from stack.status import ReplicaSample
 
-Stats = Callable[[], Awaitable[Mapping[str, ReplicaSample]]]
-
 _ROW_INTERVAL: Final = 1.0
 _STATS_TIMEOUT: Final = 0.8
 """A sample that takes longer costs its own cells: the timeline goes on."""
 _STOP_DEADLINE: Final = 10.0
 
 
-class LoadController:
-    """Runs one plan, once."""
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """What is known of the server under load before a series; saved with every run."""
 
-    def __init__(
-        self,
-        plan: LoadPlan,
-        *,
-        stats: Stats | None = None,
-        stack: dict[str, Any] | None = None,
-        environment: dict[str, Any] | None = None,
-    ) -> None:
+    stack: dict[str, Any] | None = None
+    """The spec of the stack, where it is one of ours."""
+    environment: dict[str, Any] = field(default_factory=dict)
+
+
+class LoadTarget(Protocol):
+    """The server under load, as far as it can be looked into."""
+
+    async def describe(self) -> TargetFacts:
+        """Say what it is."""
+        ...
+
+    async def stats(self) -> Mapping[str, ReplicaSample]:
+        """Sample its replicas once; empty for a server that can't be looked into."""
+        ...
+
+
+class LoadController:
+    """Runs one plan, once. Without a target the run says nothing of replicas and machine."""
+
+    def __init__(self, plan: LoadPlan, *, target: LoadTarget | None = None) -> None:
         self.plan = plan
         self.store = RunStore(plan.results_directory)
-        self._stats = stats
-        self._stack = stack
-        self._environment = environment or {}
+        self._target = target
+        self._facts = TargetFacts()
         self._stop_now = asyncio.Event()
         self._stop_after_step = False
         self._baseline_wer: float | None = None
@@ -67,10 +79,14 @@ class LoadController:
     async def run(self) -> AsyncGenerator[LoadEvent, None]:
         """Drive the series and yield its events.
 
-        Raises ClipError when the audio directory has no usable clip and LoadError when the results
-        directory can't be written or a generator process can't be started.
+        Raises ClipError when the audio directory has no usable clip and LoadError when nobody
+        listens at the target, the results directory can't be written or a generator process
+        can't be started.
         """
         clips, _ = await asyncio.to_thread(usable_clips, self.plan.audio_directory)
+        await self._reach()
+        if self._target is not None:
+            self._facts = await self._target.describe()
         series_id = f"series_{_stamp(datetime.now(UTC))}_{uuid.uuid4().hex[:6]}"
         yield SeriesStarted(series_id=series_id, plan=self.plan)
         paths = []
@@ -88,6 +104,22 @@ class LoadController:
         yield SeriesFinished(
             series_id=series_id, paths=tuple(paths), stopped=len(paths) < steps or self.stopped
         )
+
+    async def _reach(self) -> None:
+        """Raise LoadError when nobody listens: a series of refused sessions helps nobody."""
+        plan = self.plan
+        try:
+            async with asyncio.timeout(plan.connect_timeout):
+                _, writer = await asyncio.open_connection(plan.host, plan.port)
+        except (OSError, TimeoutError) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
+            raise LoadError(
+                f"Nobody listens on {plan.host}:{plan.port} ({why}); bring a stack up with "
+                "'whisperctl up', or name the server with --host and --port."
+            ) from None
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
     @property
     def stopped(self) -> bool:
@@ -126,11 +158,11 @@ class LoadController:
                 slo=plan.slo,
                 step=step,
                 steps=len(plan.clients),
-                stack=self._stack,
+                stack=self._facts.stack,
             ),
             clients=assign(plan, clients, clips),
             baseline_wer=self._baseline_wer,
-            environment=self._environment,
+            environment=self._facts.environment,
         )
 
     def _free_run_id(self, clients: int, created: datetime) -> str:
@@ -234,10 +266,10 @@ class LoadController:
             ended.cancel()
 
     async def _sample(self) -> Mapping[str, ReplicaSample]:
-        if self._stats is None:
+        if self._target is None:
             return {}
         try:
-            return await asyncio.wait_for(self._stats(), _STATS_TIMEOUT)
+            return await asyncio.wait_for(self._target.stats(), _STATS_TIMEOUT)
         except (TimeoutError, OSError):
             return {}
 

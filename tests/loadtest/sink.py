@@ -1,13 +1,13 @@
 """A WhisperLive server whose answers come after a known delay, for tests of the load generator.
 
-It transcribes nothing: whenever ``step`` seconds of audio are complete it answers, ``delay`` seconds
-after the chunk that completes them arrived, with the next words of the text it was given.
+It transcribes nothing: whenever ``step`` seconds of audio are complete it answers, ``delay``
+seconds after the chunk that completes them arrived, with the next words of the text it was given.
 """
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from websockets.asyncio.server import ServerConnection, serve
@@ -35,10 +35,8 @@ class Sink:
     ended: set[str] = field(default_factory=set)
 
     async def handle(self, connection: ServerConnection) -> None:
-        try:
+        with suppress(ConnectionClosed):
             await self._session(connection)
-        except ConnectionClosed:
-            pass
 
     async def _session(self, connection: ServerConnection) -> None:
         options = json.loads(await connection.recv())

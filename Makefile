@@ -1,0 +1,72 @@
+# Every target does its own set-up: a virtual environment with the locked versions. uv is used where
+# it is installed, venv and pip where not.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(shell command -v uv 2>/dev/null)
+
+.PHONY: help venv dev demo test check format bench clean lock
+
+help: ## Show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+venv: $(VENV)/.installed ## Install whisperctl into .venv
+
+dev: $(VENV)/.installed-dev ## ... with what tests and checks need
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "whisperctl needs Python 3.11 or newer; name one with 'make PYTHON=…'."; exit 1; }
+ifneq ($(UV),)
+	$(UV) venv --quiet --python $(PYTHON) $(VENV)
+else
+	$(PYTHON) -m venv $(VENV)
+endif
+
+# $(1): a lock file
+ifneq ($(UV),)
+install = $(UV) pip install --quiet --python $(BIN)/python -r $(1) && \
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps -e .
+else
+install = $(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(1) && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+endif
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements.lock)
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements-dev.lock)
+	@touch $@ $(VENV)/.installed
+
+demo: venv ## Two replicas transcribe under rising load; the runs are compared
+	$(BIN)/whisperctl demo
+
+test: dev ## All tests, with line coverage of the three packages
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGUMENTS)
+
+check: dev ## Lint, format, types, layering
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: dev ## Put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv ## Measurements worth repeating
+	$(BIN)/python -m benchmarks.load_generator
+
+lock: dev ## Write the lock files anew (needs uv)
+	uv pip compile --universal --python-version 3.11 --quiet --no-emit-index-url --no-header \
+		pyproject.toml -o requirements.lock
+	uv pip compile --universal --python-version 3.11 --quiet --no-emit-index-url --no-header \
+		--group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## Remove what was built; saved runs stay
+	rm -rf $(VENV) .upstream-venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
+		.coverage .coverage.* dist build snapshot_report.html
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,71 @@
+"""What the commands share: options, errors, the engine of a stack, one event loop a command."""
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import typer
+from rich.console import Console
+
+from loadtest.clips import ClipError
+from loadtest.shards import LoadError
+from loadtest.store import RunFileError
+from stack.engine import Engine, StackError
+from stack.spec import DEFAULT_STACK_NAME, EngineName
+
+T = TypeVar("T")
+
+DEFAULT_RESULTS: Final = Path("results")
+INTERRUPTED: Final = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
+class UserError(Exception):
+    """Something the command line itself finds wrong: one sentence, and the exit code."""
+
+    def __init__(self, sentence: str, *, exit_code: int = 1) -> None:
+        super().__init__(sentence)
+        self.exit_code = exit_code
+
+
+def known_errors() -> tuple[type[Exception], ...]:
+    """Return the errors whose text is a sentence for people."""
+    return (UserError, StackError, LoadError, ClipError, RunFileError)
+
+
+NameOption = Annotated[
+    str, typer.Option("--name", help="Name of the stack.", envvar="WHISPERCTL_STACK")
+]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="What runs the stack's parts.")]
+ResultsOption = Annotated[
+    Path,
+    typer.Option("--results-dir", help="Directory of saved runs.", envvar="WHISPERCTL_RESULTS_DIR"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def engine_for(name: str = DEFAULT_STACK_NAME, engine: EngineName = EngineName.PROCESS) -> Engine:
+    """Return the engine that looks after the stack of this name."""
+    match engine:
+        case EngineName.PROCESS:
+            # Only here, so that 'whisperctl runs' doesn't load what it doesn't need.
+            from stack.process.engine import ProcessEngine  # noqa: PLC0415
+
+            return ProcessEngine(name)
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run one command's coroutine on an event loop of its own."""
+    return asyncio.run(work)
+
+
+def out() -> Console:
+    """Return a console on standard output, made when used so that redirection is seen."""
+    return Console(highlight=False)
+
+
+def print_json(data: Any) -> None:
+    """Print data as JSON on standard output."""
+    typer.echo(json.dumps(data, indent=1, ensure_ascii=False, default=str))

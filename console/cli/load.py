@@ -1,0 +1,219 @@
+"""``whisperctl load``: put load on a server and save every step."""
+
+import asyncio
+import signal
+from contextlib import aclosing
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from console.cli.common import (
+    DEFAULT_RESULTS,
+    INTERRUPTED,
+    EngineOption,
+    NameOption,
+    ResultsOption,
+    UserError,
+    engine_for,
+    run_async,
+)
+from console.cli.progress import ProgressView, progress_view
+from console.target import StackTarget
+from loadtest.controller import LoadController
+from loadtest.events import StepFinished
+from loadtest.files import write_atomically
+from loadtest.plan import LoadPlan, Slo
+from loadtest.runfile import Run
+from loadtest.verdict import series_verdict
+from stack.engine import Engine
+from stack.protocol import AudioFormat
+from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, EngineName
+from test_audio import CLIPS_DIRECTORY
+
+
+def parse_clients(text: str) -> tuple[int, ...]:
+    """Read ``5,10,20`` as client counts; raises UserError (exit 2) for anything else."""
+    try:
+        counts = tuple(int(part) for part in text.replace(" ", "").split(","))
+    except ValueError:
+        raise UserError(
+            f"--clients '{text}' is not a list of numbers; write it like 5,10,20.", exit_code=2
+        ) from None
+    if any(count < 1 for count in counts):
+        raise UserError("--clients must all be at least 1.", exit_code=2)
+    return counts
+
+
+def make_plan(**values: Any) -> LoadPlan:
+    """Build a plan from command-line values; raises UserError (exit 2) that names the bad one."""
+    try:
+        return LoadPlan(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "plan"
+        raise UserError(f"--{option} is not usable: {first['msg'].lower()}.", exit_code=2) from None
+
+
+def _load(
+    num_clients: Annotated[
+        int | None, typer.Option("--num-clients", min=1, help="One step of this many clients.")
+    ] = None,
+    clients: Annotated[
+        str | None, typer.Option("--clients", help="Steps, such as 5,10,20,30.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Where the server listens.")] = DEFAULT_HOST,
+    port: Annotated[int, typer.Option(min=1, max=65535)] = DEFAULT_PORT,
+    audio_dir: Annotated[
+        Path, typer.Option(help="Clips: 16 kHz mono WAV with reference texts.")
+    ] = CLIPS_DIRECTORY,
+    results_dir: ResultsOption = DEFAULT_RESULTS,
+    output_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the run here too; of several steps each gets _N_clients in its name."
+        ),
+    ] = None,
+    chunk_ms: Annotated[
+        float, typer.Option(min=10, max=10_000, help="Milliseconds of audio a message.")
+    ] = 100,
+    ramp: Annotated[
+        float, typer.Option(min=0, help="Seconds over which the clients of a step start.")
+    ] = 0.0,
+    duration: Annotated[
+        float | None,
+        typer.Option(min=0.5, help="Seconds of audio each client sends; one clip each without."),
+    ] = None,
+    cool_down: Annotated[float, typer.Option(min=0, help="Seconds between steps.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Chooses the clips; same seed, same audio.")] = 1,
+    label: Annotated[str, typer.Option(help="A name for these runs.")] = "",
+    language: Annotated[str, typer.Option(help="Language code, or 'auto' to detect.")] = "en",
+    vad: Annotated[bool, typer.Option("--vad/--no-vad", help="Ask for voice detection.")] = True,
+    audio_format: Annotated[
+        AudioFormat, typer.Option(help="Encoding of the samples sent.")
+    ] = AudioFormat.FLOAT32,
+    connect_timeout: Annotated[float, typer.Option(min=0.1, help="Seconds.")] = 30.0,
+    finish_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds a server may take after the last audio.")
+    ] = 30.0,
+    slo_p95: Annotated[
+        float | None, typer.Option(min=0.001, help="Largest p95 latency allowed, seconds.")
+    ] = None,
+    slo_success: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Smallest fraction of successes allowed.")
+    ] = None,
+    slo_wer: Annotated[
+        float | None,
+        typer.Option(min=0, help="How much WER may exceed the first step's, as a fraction."),
+    ] = None,
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+) -> None:
+    """Stream clips to a WhisperLive server as people talk, and measure what comes back.
+
+    Exit code 1 when an SLO named on the command line isn't met or not one session succeeded.
+    """
+    if (num_clients is None) == (clients is None):
+        raise UserError("Give either --num-clients N or --clients N,N,…", exit_code=2)
+    counts = (num_clients,) if num_clients is not None else parse_clients(clients or "")
+    named = {
+        "p95_latency": slo_p95,
+        "success_rate": slo_success,
+        "wer_over_baseline": slo_wer,
+    }
+    slo = Slo(**{key: value for key, value in named.items() if value is not None})
+    plan = make_plan(
+        clients=counts,
+        host=host,
+        port=port,
+        audio_directory=audio_dir,
+        results_directory=results_dir,
+        chunk=chunk_ms / 1000,
+        ramp=ramp,
+        duration=duration,
+        cool_down=cool_down,
+        seed=seed,
+        label=label,
+        language=None if language == "auto" else language,
+        use_vad=vad,
+        audio_format=audio_format,
+        connect_timeout=connect_timeout,
+        finish_timeout=finish_timeout,
+        slo=slo,
+    )
+    strict = any(value is not None for value in named.values())
+    code = run_async(
+        run_load(plan, engine=engine_for(name, engine), output=output_file, strict=strict)
+    )
+    raise typer.Exit(code)
+
+
+async def run_load(
+    plan: LoadPlan,
+    *,
+    engine: Engine,
+    output: Path | None = None,
+    strict: bool = False,
+) -> int:
+    """Run a plan with progress on the terminal; returns the exit code."""
+    controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port))
+    interrupted = False
+
+    def stop() -> None:
+        nonlocal interrupted
+        if interrupted:
+            raise KeyboardInterrupt
+        interrupted = True
+        view.note("Stopping; what was measured is kept (Ctrl-C again to give up at once).")
+        controller.stop()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    try:
+        with progress_view() as view:
+            runs = await follow(controller, view, output=output, steps=len(plan.clients))
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+    verdict = series_verdict(runs)
+    typer.echo(verdict.sentence)
+    if interrupted:
+        return INTERRUPTED
+    if strict and not all(run.summary.slo and run.summary.slo.met for run in runs):
+        return 1
+    return 0 if any(run.summary.successful_clients for run in runs) else 1
+
+
+async def follow(
+    controller: LoadController, view: ProgressView, *, output: Path | None = None, steps: int = 1
+) -> list[Run]:
+    """Show a controller's events on ``view`` until the series ends; returns its runs."""
+    runs: list[Run] = []
+    async with aclosing(controller.run()) as events:
+        async for event in events:
+            view.show(event)
+            if isinstance(event, StepFinished):
+                runs.append(event.run)
+                if output is not None:
+                    await asyncio.to_thread(_write_copy, event, output, steps)
+    return runs
+
+
+def _write_copy(finished: StepFinished, output: Path, steps: int) -> None:
+    if steps > 1:
+        number = finished.run.test_configuration.num_clients
+        output = output.with_name(f"{output.stem}_{number}_clients{output.suffix or '.json'}")
+    try:
+        write_atomically(output, finished.path.read_bytes())
+    except OSError as error:
+        raise UserError(
+            f"--output-file {output} can't be written: {error.strerror}; "
+            f"the run itself is saved as {finished.path}."
+        ) from None
+
+
+def register(app: typer.Typer) -> None:
+    """Add the load command."""
+    app.command("load")(_load)

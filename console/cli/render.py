@@ -1,0 +1,240 @@
+"""Tables and sentences for the terminal. Pure: data in, rich renderables out."""
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from loadtest.compare import Change, Comparison, Unit, format_figure
+from loadtest.runfile import Distribution, Run
+from loadtest.store import RunEntry
+from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
+
+_STATE_STYLE = {
+    ReplicaState.READY: "green",
+    ReplicaState.STARTING: "yellow",
+    ReplicaState.DRAINING: "yellow",
+    ReplicaState.UNHEALTHY: "red",
+    ReplicaState.DEAD: "red",
+    ReplicaState.STOPPED: "dim",
+}
+_CHANGE_STYLE = {Change.BETTER: "green", Change.WORSE: "red", Change.SAME: "dim"}
+
+
+def _table(*columns: str, title: str | None = None, left: int = 1) -> Table:
+    """Return a table whose first ``left`` columns are text and whose others are figures."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number < left else "right", no_wrap=number == 0)
+    return table
+
+
+def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> RenderableType:
+    """Show a stack, one row a replica."""
+    if status.state is StackState.ABSENT or status.spec is None:
+        return Text(f"There is no stack '{status.name}'; 'whisperctl up' brings one up.")
+    address = status.balancer.address if status.balancer else "–"
+    head = Text.assemble(
+        ("Stack ", "bold"),
+        (status.name, "bold"),
+        f"  {status.state.value}  {status.ready_replicas} of {status.spec.replicas} replicas ready",
+        f"  ws://{address}  model {status.spec.replica.model}",
+        f"  {status.spec.balancer.strategy.value.replace('_', ' ')}",
+    )
+    table = _table(
+        "replica", "state", "sessions", "CPU", "memory", "GPU memory", "GPU", "restarts", left=2
+    )
+    for replica in status.replicas:
+        sample = samples.get(replica.name, ReplicaSample())
+        shared = " (card)" if sample.gpu_shared else ""
+        table.add_row(
+            replica.name,
+            Text(replica.state.value, style=_STATE_STYLE[replica.state]),
+            format_figure(sample.sessions, Unit.COUNT),
+            format_figure(sample.cpu, Unit.FRACTION),
+            format_figure(sample.memory, Unit.BYTES),
+            format_figure(sample.gpu_memory, Unit.BYTES) + shared,
+            format_figure(sample.gpu_utilisation, Unit.FRACTION) + shared,
+            str(replica.restarts),
+        )
+    notes = [
+        Text(f"{replica.name}: {replica.detail}", style="yellow")
+        for replica in status.replicas
+        if replica.detail and replica.state is not ReplicaState.READY
+    ]
+    if not status.supervised:
+        notes.append(
+            Text("Nobody watches this stack: the next 'up' or 'scale' does again.", style="yellow")
+        )
+    return Group(head, table, *notes)
+
+
+def run_table(entries: Sequence[RunEntry]) -> RenderableType:
+    """List runs, newest first, and what can't be read."""
+    table = _table("run", "label", "status", "clients", "audio", "p95", "WER", "success", left=3)
+    problems = []
+    for entry in entries:
+        if entry.problem is not None:
+            problems.append(Text(entry.problem, style="yellow"))
+            continue
+        ended = (entry.successful or 0) + (entry.failed or 0)
+        table.add_row(
+            entry.run_id,
+            escape(entry.label or ""),
+            entry.status,
+            str(entry.clients),
+            format_figure(entry.audio_duration, Unit.SECONDS),
+            format_figure(entry.p95_latency, Unit.SECONDS),
+            format_figure(entry.wer, Unit.FRACTION),
+            f"{entry.successful} of {ended}",
+        )
+    return Group(table, *problems) if problems else table
+
+
+def run_details(run: Run) -> RenderableType:
+    """Show one run: how it was made, its distributions, words, replicas and failures."""
+    summary, configuration = run.summary, run.test_configuration
+    head = Text.assemble(
+        (run.run_id, "bold"),
+        f"  {run.status.value}  step {configuration.step} of {configuration.steps}",
+        f"  {run.label}" if run.label else "",
+        f"\n{configuration.num_clients} clients on {configuration.host}:{configuration.port}, ",
+        f"{summary.average_audio_duration:.1f} s of audio each, chunk {configuration.chunk:g} s, ",
+        f"seed {configuration.seed}; it took {summary.total_duration:.1f} s",
+    )
+    times = _table("seconds", "count", "min", "median", "mean", "p95", "p99", "max")
+    for name, values in (
+        ("latency", summary.latency),
+        ("final latency", summary.final_latency),
+        ("first result", summary.first_result),
+        ("finish", summary.finish),
+        ("connection", summary.connection_time),
+        ("slip of the generator", summary.slip),
+    ):
+        times.add_row(name, *_distribution_cells(values))
+    lines: list[RenderableType] = [head, Text(), times, Text()]
+    ended = summary.successful_clients + summary.failed_clients
+    sessions = f"{summary.successful_clients} of {ended} sessions succeeded"
+    if summary.failures:
+        sessions += " (" + ", ".join(f"{n} {why}" for why, n in summary.failures.items()) + ")"
+    if summary.incomplete_clients:
+        sessions += f", {summary.incomplete_clients} were cut off by the end of the run"
+    lines.append(Text(sessions + "."))
+    lines.append(Text(_words_sentence(run)))
+    distribution = summary.load_distribution
+    if distribution.sessions:
+        spread = ", ".join(f"{name} {count}" for name, count in distribution.sessions.items())
+        even = format_figure(distribution.max_over_mean, Unit.RATIO)
+        lines.append(Text(f"Sessions per replica: {spread}; largest over mean {even}."))
+    if summary.generator_distorted:
+        lines.append(
+            Text("The load generator itself was late: its latencies are too large.", style="red")
+        )
+    if summary.resources:
+        lines += [Text(), _resource_table(run)]
+    if summary.slo is not None:
+        lines += [Text(), slo_line(run)]
+    failed = [client for client in run.clients if client.errors]
+    if failed:
+        lines.append(Text())
+        lines += [
+            Text(f"client {client.client_id}: {client.errors[-1]}", style="yellow")
+            for client in failed[:10]
+        ]
+        if len(failed) > 10:
+            lines.append(Text(f"… and {len(failed) - 10} more clients with errors", style="dim"))
+    return Group(*lines)
+
+
+def _words_sentence(run: Run) -> str:
+    words = run.summary.wer
+    if words is None:
+        return "Word error rate unknown: no reference text."
+    return (
+        f"Word error rate {words.wer:.1%}: {words.substitutions} substituted, "
+        f"{words.deletions} deleted, {words.insertions} inserted of {words.reference_words} words."
+    )
+
+
+def slo_line(run: Run) -> Text:
+    """Say whether the run met its SLO and why not."""
+    verdict = run.summary.slo
+    if verdict is None or verdict.met:
+        return Text("SLO met", style="green")
+    return Text("SLO not met: " + "; ".join(verdict.reasons), style="red")
+
+
+def _resource_table(run: Run) -> Table:
+    table = _table(
+        "replica", "CPU mean", "CPU peak", "memory peak", "GPU memory peak", "GPU mean", "sessions"
+    )
+    for name, used in run.summary.resources.items():
+        table.add_row(
+            name,
+            format_figure(used.cpu_mean, Unit.FRACTION),
+            format_figure(used.cpu_peak, Unit.FRACTION),
+            format_figure(used.memory_peak, Unit.BYTES),
+            format_figure(used.gpu_memory_peak, Unit.BYTES),
+            format_figure(used.gpu_utilisation_mean, Unit.FRACTION),
+            format_figure(used.sessions_peak, Unit.COUNT),
+        )
+    return table
+
+
+def _distribution_cells(values: Distribution) -> list[str]:
+    figures = (values.min, values.median, values.mean, values.p95, values.p99, values.max)
+    return [str(values.count), *("–" if value is None else f"{value:.3f}" for value in figures)]
+
+
+def comparison_tables(comparison: Comparison) -> RenderableType:
+    """Show a comparison: what was configured differently first, then the figures."""
+    letters = [chr(ord("A") + number) for number in range(len(comparison.titles))]
+    lines: list[RenderableType] = [
+        Text(f"{letter}  {title}") for letter, title in zip(letters, comparison.titles, strict=True)
+    ]
+    lines.append(Text())
+    if comparison.configuration:
+        table = _table("configured differently", *letters)
+        for row in comparison.configuration:
+            table.add_row(row.name, *(escape(value) for value in row.values))
+        lines += [table, Text()]
+    else:
+        lines += [Text("Configured alike."), Text()]
+    columns = ["figure", letters[0]]
+    for letter in letters[1:]:
+        columns += [letter, f"{letter} − A"]
+    figures = _table(*columns)
+    for metric in comparison.metrics:
+        cells: list[str | Text] = [metric.name, metric.format(metric.values[0])]
+        for value, difference, verdict in zip(
+            metric.values[1:], metric.differences[1:], metric.verdicts[1:], strict=True
+        ):
+            word = f" {verdict.value}" if verdict in (Change.BETTER, Change.WORSE) else ""
+            cells.append(metric.format(value))
+            # The word beside the colour: colour alone tells some people nothing.
+            cells.append(
+                Text(
+                    metric.format(difference, signed=True) + word,
+                    style=_CHANGE_STYLE.get(verdict, ""),
+                )
+            )
+        figures.add_row(*cells)
+    lines.append(figures)
+    lines += [Text(warning, style="yellow") for warning in comparison.warnings]
+    return Group(*lines)
+
+
+def step_line(run: Run) -> str:
+    """Say in one line what a finished step measured."""
+    summary = run.summary
+    ended = summary.successful_clients + summary.failed_clients
+    words = format_figure(summary.wer.wer if summary.wer else None, Unit.FRACTION)
+    return (
+        f"{run.test_configuration.num_clients:>4} clients  "
+        f"{summary.successful_clients} of {ended} ok  "
+        f"latency median {format_figure(summary.latency.median, Unit.SECONDS)}  "
+        f"p95 {format_figure(summary.latency.p95, Unit.SECONDS)}  "
+        f"WER {words}  audio {summary.average_audio_duration:.1f} s each"
+    )

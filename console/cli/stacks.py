@@ -1,0 +1,200 @@
+"""Commands on a stack: up, status, scale, restart, logs, down."""
+
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from console.cli.common import (
+    EngineOption,
+    JsonOption,
+    NameOption,
+    UserError,
+    engine_for,
+    out,
+    print_json,
+    run_async,
+)
+from console.cli.render import status_table
+from stack.engine import Engine
+from stack.spec import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    DEFAULT_STACK_NAME,
+    MAX_REPLICAS,
+    BalancerSpec,
+    EngineName,
+    ReplicaSpec,
+    StackSpec,
+    Strategy,
+)
+from stack.status import ReplicaSample, StackState, StackStatus
+
+
+def make_spec(
+    *,
+    name: str = DEFAULT_STACK_NAME,
+    engine: EngineName = EngineName.PROCESS,
+    replicas: int = 2,
+    model: str = "offline",
+    device: str = "auto",
+    compute_type: str = "default",
+    threads: int = 1,
+    max_sessions: int = 64,
+    host: str = DEFAULT_HOST,
+    port: int = DEFAULT_PORT,
+    strategy: Strategy = Strategy.LEAST_CONNECTIONS,
+) -> StackSpec:
+    """Build a spec from command-line values; raises UserError (exit 2) that names the bad one."""
+    try:
+        return StackSpec(
+            name=name,
+            engine=engine,
+            replicas=replicas,
+            replica=ReplicaSpec(
+                model=model,
+                device=device,
+                compute_type=compute_type,
+                threads=threads,
+                max_sessions=max_sessions,
+            ),
+            balancer=BalancerSpec(host=host, port=port, strategy=strategy),
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        option = str(first["loc"][-1]).replace("_", "-")
+        raise UserError(
+            f"--{option} {first['input']!r} is not usable: {first['msg'].lower()}.", exit_code=2
+        ) from None
+
+
+def _up(
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+    replicas: Annotated[int, typer.Option(min=0, max=MAX_REPLICAS, help="How many replicas.")] = 2,
+    model: Annotated[
+        str, typer.Option(help="'offline' (demonstration model), a Whisper size, a directory.")
+    ] = "offline",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    compute_type: Annotated[str, typer.Option(help="CTranslate2 compute type.")] = "default",
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads of one inference.")] = 1,
+    max_sessions: Annotated[int, typer.Option(min=1, help="Sessions a replica takes.")] = 64,
+    host: Annotated[str, typer.Option(help="Address the balancer listens on.")] = DEFAULT_HOST,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the balancer; 0 takes a free one.")
+    ] = DEFAULT_PORT,
+    strategy: Annotated[
+        Strategy, typer.Option(help="How the balancer chooses a replica.")
+    ] = Strategy.LEAST_CONNECTIONS,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a stack up, or adopt the one that runs, and wait until every replica takes sessions."""
+    spec = make_spec(
+        name=name,
+        engine=engine,
+        replicas=replicas,
+        model=model,
+        device=device,
+        compute_type=compute_type,
+        threads=threads,
+        max_sessions=max_sessions,
+        host=host,
+        port=port,
+        strategy=strategy,
+    )
+    _show(run_async(engine_for(name, engine).up(spec)), {}, as_json=as_json)
+
+
+def _status(
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the stack: every replica's state, sessions and use of CPU, memory and GPU."""
+
+    async def look(engine: Engine) -> tuple[StackStatus, dict[str, ReplicaSample]]:
+        status = await engine.status()
+        if status.state is StackState.ABSENT:
+            return status, {}
+        return status, dict(await engine.stats())
+
+    status, samples = run_async(look(engine_for(name, engine)))
+    _show(status, samples, as_json=as_json)
+    if status.state is StackState.ABSENT:
+        raise typer.Exit(1)
+
+
+def _show(status: StackStatus, samples: dict[str, ReplicaSample], *, as_json: bool) -> None:
+    if as_json:
+        data = status.model_dump(mode="json")
+        for replica in data["replicas"]:
+            sample = samples.get(replica["name"])
+            replica["sample"] = sample.model_dump(mode="json") if sample else None
+        print_json(data)
+        return
+    out().print(status_table(status, samples))
+
+
+def _scale(
+    replicas: Annotated[int, typer.Argument(min=0, max=MAX_REPLICAS, help="How many replicas.")],
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+) -> None:
+    """Change the number of replicas; one that goes is drained first."""
+    _show(run_async(engine_for(name, engine).scale(replicas)), {}, as_json=False)
+
+
+def _restart(
+    replica: Annotated[str, typer.Argument(help="Name of the replica, such as replica-1.")],
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+) -> None:
+    """Replace one replica's process by a fresh one."""
+    _show(run_async(engine_for(name, engine).restart(replica)), {}, as_json=False)
+
+
+def _logs(
+    replica: Annotated[
+        str | None, typer.Argument(help="One replica; all parts without it.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    tail: Annotated[int, typer.Option(min=1, max=100_000, help="Lines to begin with.")] = 200,
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+) -> None:
+    """Print what the stack's parts wrote."""
+
+    async def read() -> None:
+        lines = engine_for(name, engine).logs(replica, follow=follow, tail=tail)
+        async for line in lines:
+            typer.echo(line.text if replica else f"{line.source:<12} {line.text}")
+
+    run_async(read())
+
+
+def _down(
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+    drain: Annotated[bool, typer.Option("--drain", help="Let open sessions end first.")] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds that may take.")] = 60.0,
+) -> None:
+    """End the stack and leave nothing of it."""
+
+    async def end() -> bool:
+        looks_after = engine_for(name, engine)
+        there = (await looks_after.status()).state is not StackState.ABSENT
+        await looks_after.down(drain=drain, timeout=timeout)
+        return there
+
+    there = run_async(end())
+    typer.echo(f"Stack '{name}' is down." if there else f"There was no stack '{name}'.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands on a stack."""
+    app.command("up")(_up)
+    app.command("status")(_status)
+    app.command("scale")(_scale)
+    app.command("restart")(_restart)
+    app.command("logs")(_logs)
+    app.command("down")(_down)

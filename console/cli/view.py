@@ -1,0 +1,88 @@
+"""The console and the demonstration: ``whisperctl tui`` and ``whisperctl demo``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from console.cli.common import (
+    DEFAULT_RESULTS,
+    EngineOption,
+    NameOption,
+    ResultsOption,
+    engine_for,
+    run_async,
+)
+from console.cli.stacks import make_spec
+from console.target import StackTarget
+from loadtest.controller import LoadController
+from loadtest.plan import LoadPlan
+from loadtest.store import RunStore
+from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, EngineName, StackSpec
+from test_audio import CLIPS_DIRECTORY
+
+
+def _tui(
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = EngineName.PROCESS,
+    replicas: Annotated[int, typer.Option(min=1, help="Replicas that 'u' brings up.")] = 2,
+    model: Annotated[str, typer.Option(help="Model that 'u' brings up.")] = "offline",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = DEFAULT_PORT,
+    audio_dir: Annotated[Path, typer.Option(help="Clips for load.")] = CLIPS_DIRECTORY,
+    results_dir: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Open the console: watch the stack, scale it, put load on it, compare runs."""
+    spec = make_spec(name=name, engine=engine, replicas=replicas, model=model, port=port)
+    plan = LoadPlan(
+        clients=(1, 2, 4),
+        host=DEFAULT_HOST,
+        port=port or DEFAULT_PORT,
+        audio_directory=audio_dir,
+        results_directory=results_dir,
+        duration=20.0,
+    )
+    raise typer.Exit(_open(spec, plan, demo=False))
+
+
+def _demo(
+    results_dir: ResultsOption = DEFAULT_RESULTS,
+    tui: Annotated[bool, typer.Option("--tui", help="Show it in the console.")] = False,
+) -> None:
+    """Show the whole job: a stack comes up, 1, 2 and 4 clients talk, the runs are compared.
+
+    Exit code 0 only if every session succeeded and WER is under 15 %.
+    """
+    from console.demo import demo_plan, demo_spec, run_demo  # noqa: PLC0415 - loads the engine
+
+    if tui:
+        spec = demo_spec()
+        plan = demo_plan(results_dir, f"{DEFAULT_HOST}:{DEFAULT_PORT}")
+        raise typer.Exit(_open(spec, plan, demo=True))
+    raise typer.Exit(0 if run_async(run_demo(results_dir)).passed else 1)
+
+
+def _open(spec: StackSpec, plan: LoadPlan, *, demo: bool) -> int:
+    # Textual takes a while to load; only the console needs it.
+    from console.app import WhisperctlApp  # noqa: PLC0415
+
+    engine = engine_for(spec.name, spec.engine)
+    store = RunStore(plan.results_directory)
+    store.recover()
+    app = WhisperctlApp(
+        engine=engine,
+        spec=spec,
+        plan=plan,
+        store=store,
+        make_controller=lambda plan: LoadController(
+            plan, target=StackTarget(engine, plan.host, plan.port)
+        ),
+        demo=demo,
+    )
+    app.run()
+    return app.return_code or 0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the console and the demonstration."""
+    app.command("tui")(_tui)
+    app.command("demo")(_demo)

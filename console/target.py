@@ -1,0 +1,40 @@
+"""The stack under load, as the load controller looks into it."""
+
+import asyncio
+from collections.abc import Mapping
+
+from loadtest.controller import TargetFacts
+from stack.engine import Engine
+from stack.status import ReplicaSample, StackState
+
+
+class StackTarget:
+    """A server that is perhaps one of our stacks: telemetry comes only where it is.
+
+    Implements ``loadtest.controller.LoadTarget``.
+    """
+
+    def __init__(self, engine: Engine, host: str, port: int) -> None:
+        self._engine = engine
+        self._address = f"{host}:{port}"
+        self._ours = False
+
+    async def describe(self) -> TargetFacts:
+        """Say which stack this is, if it is one, and on what machine the load runs."""
+        # Here, because it loads NVML, which 'whisperctl --help' has no use for.
+        from stack.telemetry.environment import environment  # noqa: PLC0415
+
+        facts = (await asyncio.to_thread(environment)).model_dump(mode="json")
+        status = await self._engine.status()
+        self._ours = (
+            status.state is not StackState.ABSENT
+            and status.balancer is not None
+            and status.balancer.address == self._address
+        )
+        if not self._ours or status.spec is None:
+            return TargetFacts(environment=facts)
+        return TargetFacts(stack=status.spec.model_dump(mode="json"), environment=facts)
+
+    async def stats(self) -> Mapping[str, ReplicaSample]:
+        """Sample the stack's replicas; nothing of a server that isn't ours."""
+        return await self._engine.stats() if self._ours else {}
