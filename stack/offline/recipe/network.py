@@ -15,6 +15,7 @@ from torch.nn import functional
 from stack.offline.recipe.features import MELS
 from stack.offline.recipe.sentences import VOCABULARY
 from stack.offline.recipe.tokenizer import FIRST_TIMESTAMP, SIZE, TIMESTAMPS
+from stack.offline.recipe.windows import LAST_ORDINAL
 
 WIDTH: Final = 128
 LAYERS: Final = 3
@@ -192,7 +193,11 @@ class Decoder(nn.Module):
 
 
 class Network(nn.Module):
-    """The whole, with the heads that name each frame's word and phoneme in training."""
+    """The whole, with the heads that name each frame's word and phoneme in training.
+
+    The third counts the words of a sentence. Only by that can the decoder tell the second of two
+    equal words from the first: it has no memory of where it looked, but it can count what it wrote.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,13 +205,14 @@ class Network(nn.Module):
         self.decoder = Decoder()
         self.word_head = nn.Linear(WIDTH, len(VOCABULARY) + 1)
         self.phoneme_head = nn.Linear(WIDTH, PHONEME_CLASSES)
+        self.ordinal_head = nn.Linear(WIDTH, LAST_ORDINAL + 1)
 
 
 def load_weights(network: nn.Module, path: Path) -> list[str]:
     """Load a checkpoint's weights; give the names it had nothing fitting for.
 
-    Earlier checkpoints call the word head ``wh`` and count phonemes otherwise: what doesn't fit
-    keeps its random start, provided it serves training alone.
+    Earlier checkpoints call the word head ``wh``, number phonemes otherwise and don't count words:
+    what doesn't fit keeps its random start, provided it serves training alone.
     """
     stored = torch.load(path, map_location="cpu")["model"]
     stored = {name.replace("wh.", "word_head."): value for name, value in stored.items()}
@@ -218,6 +224,6 @@ def load_weights(network: nn.Module, path: Path) -> list[str]:
     }
     network.load_state_dict(fitting, strict=False)
     missing = sorted(set(own) - set(fitting))
-    if any(not name.startswith("phoneme_head.") for name in missing):
+    if any(not name.startswith(("phoneme_head.", "ordinal_head.")) for name in missing):
         raise ValueError(f"{path} is no checkpoint of this network: it lacks {missing}")
     return missing

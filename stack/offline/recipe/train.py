@@ -39,31 +39,42 @@ class Stage:
     """(frames, windows in a batch, weight)"""
     offset: float
     """Share of windows placed anywhere in the encoder's table, which short ones else never see."""
+    mixture: Mixture = Mixture(previous_text=0.25)  # noqa: RUF009 (frozen)
 
 
-_LATE: Final = ((600, 12, 0.5), (1000, 10, 1), (1500, 6, 1), (2000, 5, 1), (3000, 4, 2.5))
+GENTLE: Final = Mixture(noisy=0.35, coloured=0.3, warped=0.35, previous_text=0.25)
+"""For the end: more like what is listened to, less like the worst of it."""
+
+_LATE: Final = ((600, 12, 0.4), (1000, 10, 0.8), (1500, 6, 0.8), (2000, 5, 1.2), (3000, 4, 3))
 CURRICULA: Final[dict[str, tuple[Stage, ...]]] = {
     "scratch": (
         Stage(0.25, ((400, 16, 1), (600, 12, 1)), 0.8),
         Stage(0.45, ((600, 12, 1), (1000, 8, 1)), 0.7),
         Stage(0.60, ((600, 12, 1), (1000, 8, 1.5), (3000, 4, 0.7)), 0.5),
-        Stage(0.85, ((400, 16, 0.5), (1000, 8, 1), (2000, 5, 1), (3000, 4, 2)), 0.15),
-        Stage(1.00, _LATE, 0.05),
+        Stage(0.80, ((400, 16, 0.5), (1000, 8, 1), (2000, 5, 1), (3000, 4, 2)), 0.15),
+        Stage(1.00, _LATE, 0.05, GENTLE),
     ),
     "continue": (
         Stage(
-            0.50,
+            0.20,
             ((300, 20, 0.3), (600, 14, 1), (1000, 10, 1.5), (2000, 5, 1), (3000, 4, 1.5)),
             0.2,
         ),
         Stage(
-            0.80,
-            ((400, 16, 0.5), (1000, 10, 1.2), (1500, 6, 0.8), (2000, 5, 1), (3000, 4, 2)),
+            0.55,
+            (
+                (400, 18, 0.3),
+                (600, 14, 0.4),
+                (1000, 10, 1),
+                (1500, 6, 1),
+                (2000, 5, 1.5),
+                (3000, 4, 2),
+            ),
             0.1,
         ),
-        Stage(1.00, _LATE, 0.03),
+        Stage(1.00, _LATE, 0.03, GENTLE),
     ),
-    "finish": (Stage(1.00, _LATE, 0.03),),
+    "finish": (Stage(1.00, _LATE, 0.03, GENTLE),),
 }
 
 
@@ -96,6 +107,7 @@ class Batch:
     spans: Tensor  # (B, N, 2) encoder positions of the word that is the target; empty if none
     words: Tensor  # (B, F / 2)
     phonemes: Tensor  # (B, F / 2)
+    ordinals: Tensor  # (B, F / 2)
 
 
 def collate(windows: list[Window]) -> Batch:
@@ -121,6 +133,7 @@ def collate(windows: list[Window]) -> Batch:
         spans=torch.from_numpy(spans),
         words=torch.from_numpy(np.stack([window.words for window in windows])),
         phonemes=torch.from_numpy(np.stack([window.phonemes for window in windows])),
+        ordinals=torch.from_numpy(np.stack([window.ordinals for window in windows])),
     )
 
 
@@ -141,7 +154,7 @@ class Stream(torch.utils.data.IterableDataset[Batch]):
         while True:
             progress = (time.monotonic() - begun) / (60 * self.settings.minutes)
             stage = next((stage for stage in stages if progress < stage.until), stages[-1])
-            self.composer.mixture = replace(self.composer.mixture, offset=stage.offset)
+            self.composer.mixture = replace(stage.mixture, offset=stage.offset)
             weights = np.array([weight for _, _, weight in stage.sizes])
             frames, count, _ = stage.sizes[source.choice(len(weights), p=weights / weights.sum())]
             yield collate([self.composer.compose(source, frames) for _ in range(count)])
@@ -155,13 +168,14 @@ def phoneme_classes(pieces: list[Piece]) -> dict[str, int]:
 
 
 def losses(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Give the losses of a batch: text, frame-wise words and phonemes, and attention."""
+    """Give the losses of a batch: text, frame-wise words, phonemes and ordinals, and attention."""
     with torch.autocast("cpu", torch.bfloat16):
         encoded = network.encoder(batch.mels, batch.offsets)
         states, attention = network.decoder(batch.inputs, encoded)
         counted = batch.targets != IGNORED
         logits = states[counted] @ network.decoder.embed_tokens.weight.t()
         word_logits, phoneme_logits = network.word_head(encoded), network.phoneme_head(encoded)
+        ordinal_logits = network.ordinal_head(encoded)
     return {
         "text": functional.cross_entropy(logits.float(), batch.targets[counted]),
         "words": functional.cross_entropy(
@@ -170,12 +184,15 @@ def losses(network: Network, batch: Batch) -> dict[str, Tensor]:
         "phonemes": functional.cross_entropy(
             phoneme_logits.float().flatten(0, 1), batch.phonemes.flatten()
         ),
+        "ordinals": functional.cross_entropy(
+            ordinal_logits.float().flatten(0, 1), batch.ordinals.flatten(), ignore_index=IGNORED
+        ),
         "attention": attention_loss(attention, batch.spans),
     }
 
 
 def attention_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
-    """Punish heads that don't look at the word they are to write, or just wrote.
+    """Punish heads that don't look at the sound they are to write, or just wrote.
 
     ``attention`` holds (B, HEADS, N, T) of every decoder layer; ``spans`` is (B, N, 2).
     """
@@ -201,7 +218,13 @@ def attention_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
     return total - torch.log((looked * before).sum(-1) + 1e-4).mean() / 2
 
 
-LOSS_WEIGHTS: Final = {"text": 1.0, "words": 0.6, "phonemes": 0.4, "attention": 0.3}
+LOSS_WEIGHTS: Final = {
+    "text": 1.0,
+    "words": 0.6,
+    "phonemes": 0.3,
+    "ordinals": 0.4,
+    "attention": 0.5,
+}
 """Against the text's loss; all but the text's are halved for the last four tenths."""
 
 
@@ -255,7 +278,7 @@ def train(settings: Settings) -> None:
     composer = Composer(
         pieces, load_noises(settings.corpus), phoneme_classes(pieces), mixture=Mixture()
     )
-    network, step, elapsed = Network(), 0, 0.0
+    network, step, elapsed, seconds = Network(), 0, 0.0, 0.0
     optimizer = make_optimizer(network)
     if settings.initial:
         missing = load_weights(network, settings.initial)
@@ -266,13 +289,12 @@ def train(settings: Settings) -> None:
         network.load_state_dict(stored["raw"])
         optimizer.load_state_dict(stored["optimizer"])
         average.weights = stored["model"]
-        step, elapsed = stored["step"], stored["elapsed"]
+        step, elapsed, seconds = stored["step"], stored["elapsed"], stored["seconds"]
     stream = torch.utils.data.DataLoader(
         Stream(composer, settings, elapsed), batch_size=None, num_workers=1, prefetch_factor=4
     )
     begun = time.monotonic() - elapsed
     saved, means = time.monotonic(), dict.fromkeys(LOSS_WEIGHTS, 0.0)
-    seconds = 0.0
 
     def keep() -> None:
         save(
@@ -283,6 +305,7 @@ def train(settings: Settings) -> None:
                 "optimizer": optimizer.state_dict(),
                 "step": step,
                 "elapsed": time.monotonic() - begun,
+                "seconds": seconds,
             },
         )
 

@@ -29,8 +29,14 @@ FULL_FRAMES: Final = 3000
 TOKEN_LIMIT: Final = 448
 """Positions of the decoder."""
 
+LAST_ORDINAL: Final = 16
+"""Words of a sentence are counted so far; the later ones share this number."""
+
 HEARD: Final = 0.7
 """The share of a word that must lie within a window for the word to be written."""
+
+EDGE: Final = 0.2
+"""Seconds at a sentence's start or end where its timestamps and mark are to be found."""
 
 FIRST_TIMESTAMP_LIMIT: Final = 1.0
 """faster-whisper allows no later first timestamp, in seconds (``max_initial_timestamp``)."""
@@ -74,11 +80,13 @@ class Window:
     inputs: list[int]
     targets: list[int]
     spans: list[tuple[float, float] | None]
-    """For each target that is a word, when it is said."""
+    """For each target that has a place in the sound, where that is, in seconds."""
     words: Labels
     """(F / 2,) class of the word at each encoder position."""
     phonemes: Labels
     """(F / 2,) class of the phoneme at each encoder position."""
+    ordinals: Labels
+    """(F / 2,) which word of its sentence, from 1, is said at each encoder position; 0: silence."""
 
 
 @dataclass
@@ -102,6 +110,7 @@ class Composer:
         heard = frames if chance() < mixture.full else int(source.uniform(50, frames))
         words = np.zeros(frames // 2, np.int64)
         phonemes = np.zeros(frames // 2, np.int64)
+        ordinals = np.zeros(frames // 2, np.int64)
         first = int(source.integers(len(self.pieces)))
         parts: list[Part] = []
         if chance() < mixture.silent:
@@ -111,6 +120,9 @@ class Composer:
             power = np.zeros((heard, MELS), np.float32)
             parts = self._fill(source, first, power, words, phonemes)
             fragment = bool(power.any())
+            ordinals[words == IGNORED] = IGNORED
+            for part in parts:
+                _count_words(part, ordinals)
             power = self._disturb(source, power)
         mels = self._finish(source, power, frames)
         offset = 0
@@ -123,7 +135,7 @@ class Composer:
         inputs = (previous + inputs)[:TOKEN_LIMIT]
         targets = ([IGNORED] * len(previous) + targets)[:TOKEN_LIMIT]
         spans = ([None] * len(previous) + spans)[:TOKEN_LIMIT]
-        return Window(mels, offset, inputs, targets, spans, words, phonemes)
+        return Window(mels, offset, inputs, targets, spans, words, phonemes, ordinals)
 
     def _fill(
         self, source: Generator, first: int, power: Power, words: Labels, phonemes: Labels
@@ -250,7 +262,7 @@ class Composer:
                 if number == 0 and offset == 0:
                     start = min(start, FIRST_TIMESTAMP_LIMIT)
                 body.append(tokenizer.timestamp(start + shift))
-                spans.append(None)
+                spans.append((part.words[0].start, part.words[0].start + EDGE))
                 unfinished = number == len(parts) - 1 and not part.mark
                 if unfinished and number > 0 and heard == frames == FULL_FRAMES:
                     break  # left to the next window, as Whisper's long-form decoding expects
@@ -259,11 +271,12 @@ class Composer:
             )
             body += numbers
             spans += [(span.start, span.end) for span in part.words]
-            spans += [None] * (len(numbers) - len(part.words))
+            closing = (max(0.0, end - EDGE), end)
+            spans += [closing] * (len(numbers) - len(part.words))
             if timed:
                 stamp = tokenizer.timestamp(end + shift)
                 body.append(max(stamp, tokenizer.timestamp(start + shift) + 5))
-                spans.append(None)
+                spans.append(closing)
         return [tokenizer.START, *body], [*body, tokenizer.END], [*spans, None]
 
     def _previous(self, source: Generator, first: int) -> list[int]:
@@ -293,6 +306,13 @@ def part_heard(piece: Piece, start: float, heard: float) -> Part:
     complete = last == len(piece.words) - 1
     opens = bool(words) and len(words) == last + 1
     return Part(words, piece.mark if complete else "", opens)
+
+
+def _count_words(part: Part, ordinals: Labels) -> None:
+    """Write which word of its sentence is said at each encoder position."""
+    for number, span in enumerate(part.words, start=1):
+        low, high = round(span.start * POSITIONS_A_SECOND), round(span.end * POSITIONS_A_SECOND)
+        ordinals[low:high] = min(number, LAST_ORDINAL)
 
 
 def _label(
