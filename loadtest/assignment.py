@@ -68,10 +68,11 @@ def _cut(clip: Clip, samples: int) -> Piece | None:
         return None
     limit = samples / SAMPLE_RATE
     fitting = [word for word in clip.words if word.end <= limit]
-    if not fitting or len(fitting) == len(clip.words):
+    if not fitting:
         return None
-    following = clip.words[len(fitting)]
-    end = min(limit, max(fitting[-1].end, following.start))
+    end = limit
+    if len(fitting) < len(clip.words):
+        end = min(limit, max(fitting[-1].end, clip.words[len(fitting)].start))
     return Piece(
         path=clip.path,
         samples=int(end * SAMPLE_RATE),

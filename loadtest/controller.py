@@ -7,7 +7,7 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
@@ -28,11 +28,13 @@ from loadtest.recording import StepHeader, StepRecord
 from loadtest.runfile import RunStatus, TestConfiguration
 from loadtest.shards import LoadError, ShardProcesses, step_orders
 from loadtest.store import RunStore
+from stack.engine import StackError
 from stack.status import ReplicaSample
 
 _ROW_INTERVAL: Final = 1.0
-_STATS_TIMEOUT: Final = 0.8
-"""A sample that takes longer costs its own cells: the timeline goes on."""
+_STATS_LEAD: Final = 0.25
+"""Seconds before a row that its sample is begun."""
+_STATS_TIMEOUT: Final = 5.0
 _STOP_DEADLINE: Final = 10.0
 
 
@@ -210,7 +212,9 @@ class LoadController:
         self, record: StepRecord, journal: JournalWriter
     ) -> AsyncGenerator[StepProgress, None]:
         """Play one step; yields one progress a second and returns when its last session ended."""
-        async with ShardProcesses(step_orders(self.plan, record.header.clients)) as shards:
+        async with AsyncExitStack() as stack:
+            orders = step_orders(self.plan, record.header.clients)
+            shards = await stack.enter_async_context(ShardProcesses(orders))
             start_at = await shards.start()
 
             def take_in() -> None:
@@ -219,12 +223,18 @@ class LoadController:
                     journal.event(event, shard=shard, elapsed=elapsed)
                     record.apply(event, shard=shard, elapsed=elapsed)
 
+            sampler = _Sampler(self._target)
+            stack.push_async_callback(sampler.close)
             tick = 1
             shown: dict[int, str] = {}
             finished = False
             while not finished:
-                finished = await self._until(start_at + tick * _ROW_INTERVAL, shards)
-                replicas = {} if finished else await self._sample()
+                moment = start_at + tick * _ROW_INTERVAL
+                finished = await self._until(moment - _STATS_LEAD, shards)
+                if not finished:
+                    sampler.begin()
+                    finished = await self._until(moment, shards)
+                replicas = sampler.take()
                 take_in()
                 self._elapsed = time.monotonic() - start_at
                 if finished and record.timeline and self._elapsed < record.timeline[-1].time + 0.5:
@@ -265,13 +275,37 @@ class LoadController:
             stop.cancel()
             ended.cancel()
 
-    async def _sample(self) -> Mapping[str, ReplicaSample]:
-        if self._target is None:
-            return {}
+
+class _Sampler:
+    """Samples the target beside the clock: what isn't there at the tick is left out of its row."""
+
+    def __init__(self, target: LoadTarget | None) -> None:
+        self._target = target
+        self._task: asyncio.Task[Mapping[str, ReplicaSample]] | None = None
+
+    def begin(self) -> None:
+        """Start the next sample, unless the last one still hangs."""
+        if self._target is not None and self._task is None:
+            self._task = asyncio.create_task(self._sample(self._target))
+
+    async def _sample(self, target: LoadTarget) -> Mapping[str, ReplicaSample]:
         try:
-            return await asyncio.wait_for(self._target.stats(), _STATS_TIMEOUT)
-        except (TimeoutError, OSError):
+            return await asyncio.wait_for(target.stats(), _STATS_TIMEOUT)
+        except (TimeoutError, OSError, StackError):
             return {}
+
+    def take(self) -> Mapping[str, ReplicaSample]:
+        """Return the sample that is ready, or nothing."""
+        if self._task is None or not self._task.done():
+            return {}
+        task, self._task = self._task, None
+        return task.result()
+
+    async def close(self) -> None:
+        """End a sample that still hangs."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 def _stamp(moment: datetime) -> str:

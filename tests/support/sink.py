@@ -55,7 +55,7 @@ class Sink:
             case "close":
                 return None
             case "never":
-                await asyncio.Event().wait()
+                return await connection.wait_closed()
         await send(message="SERVER_READY", backend="faster_whisper", flush=self.flush)
         segments: list[dict[str, object]] = []
         answers: list[asyncio.Task[None]] = []
