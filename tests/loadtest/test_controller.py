@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.sink import Sink, serving
 
+from benchmarks.sink import Sink, serving
 from loadtest.controller import LoadController, LoadTarget, TargetFacts
 from loadtest.events import (
     LoadEvent,

@@ -1,0 +1,1 @@
+"""Measurements worth repeating; none of them is a test."""
