@@ -113,14 +113,14 @@ class PlainView:
 class TerminalView:
     """A progress bar for the running step and a line for each finished one."""
 
-    def __init__(self) -> None:
-        self._console = Console(highlight=False)
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TimeElapsedColumn(),
             TextColumn("{task.fields[figures]}", markup=False),
-            console=self._console,
+            console=self.console,
             transient=True,
         )
         self._task: TaskID | None = None

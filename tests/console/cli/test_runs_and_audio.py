@@ -1,0 +1,108 @@
+"""Commands that need no stack: runs, show, compare, audio, usage."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.commands import Command
+
+from test_audio import CLIPS_DIRECTORY
+
+
+def test_runs_lists_newest_first_and_what_is_broken(run: Command, results: Path) -> None:
+    listed = run("runs", "--results-dir", results)
+    assert listed.code == 0
+    assert listed.out.index("run_2_clients_b") < listed.out.index("run_1_clients_a")
+    assert "broken.json is broken" in listed.out
+    assert "after [red]" in listed.out
+    data = json.loads(run("runs", "--results-dir", results, "--json").out)
+    assert [entry["run_id"] for entry in data] == ["run_2_clients_b", "run_1_clients_a", None]
+    assert data[0]["p95_latency"] == pytest.approx(3.13, abs=0.02)
+    empty = run("runs", "--results-dir", results / "none")
+    assert empty.code == 0
+    assert "whisperctl load" in empty.out
+
+
+def test_show_says_everything_of_a_run(run: Command, results: Path) -> None:
+    shown = run("show", "run_2", "--results-dir", results)
+    assert shown.code == 0
+    for expected in (
+        "latency",
+        "final latency",
+        "slip",
+        "1 of 1 sessions succeeded",
+        "replica-1 1",
+    ):
+        assert expected in shown.out
+    assert "Word error rate 0.0%: 0 substituted" in shown.out
+    assert "SLO not met: p95 latency" in shown.out
+    raw = json.loads(run("show", "run_1", "--results-dir", results, "--json").out)
+    assert raw["schema"] == 1
+
+
+def test_compare_puts_configuration_first_and_words_beside_colours(
+    run: Command, results: Path
+) -> None:
+    shown = run("compare", "run_1", "run_2", "--results-dir", results)
+    assert shown.code == 0
+    assert shown.out.index("configured differently") < shown.out.index("latency median")
+    assert "worse" in shown.out
+    assert "after [red]" in shown.out
+    data = json.loads(run("compare", "run_1", "run_2", "--results-dir", results, "--json").out)
+    assert data["configuration"]["label"] == ["before", "after [red]"]
+    assert run("compare", "run_1", "--results-dir", results).code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("show", "nothing"), 1, "whisperctl runs"),
+        (("load",), 2, "--num-clients"),
+        (("load", "--clients", "1,x"), 2, "not a list of numbers"),
+        (("load", "--clients", "0"), 2, "at least 1"),
+        (("load", "--num-clients", "1", "--clients", "2"), 2, "either"),
+        (("load", "--num-clients", "1", "--chunk-ms", "10.03"), 2, "whole number of samples"),
+        (("load", "--num-clients", "1", "--port", "1"), 1, "Nobody listens on 127.0.0.1:1"),
+        (("up", "--name", "Not A Name"), 2, "--name"),
+        (("up", "--replicas", "1000"), 2, "64"),
+        (("nonsense",), 2, "nonsense"),
+        (("audio", "check", "/nowhere"), 1, "no directory /nowhere"),
+    ],
+)
+def test_bad_input_is_a_sentence(
+    run: Command, results: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    if arguments[0] in {"show", "load"}:
+        arguments = (*arguments, "--results-dir", str(results))
+    failed = run(*arguments)
+    assert failed.code == code
+    assert words in failed.err
+    assert "Traceback" not in failed.err
+
+
+def test_version_and_help(run: Command) -> None:
+    assert run("--version").out.startswith("whisperctl ")
+    assert "compare" in run("--help").out
+    assert run("load", "--help").code == 0
+
+
+def test_audio_check(run: Command, tmp_path: Path) -> None:
+    fine = run("audio", "check")
+    assert fine.code == 0
+    assert fine.out.count(" ok") >= 12
+    (tmp_path / "bad.wav").write_bytes(b"no")
+    bad = run("audio", "check", tmp_path)
+    assert bad.code == 1
+    assert "unreadable" in bad.out
+    assert "1 with something wrong" in bad.out
+
+
+def test_audio_import(run: Command, tmp_path: Path) -> None:
+    clip = next(CLIPS_DIRECTORY.glob("*.wav"))
+    done = run("audio", "import", clip, "--into", tmp_path / "clips")
+    assert done.code == 0
+    assert "1 of 1 imported" in done.out
+    assert run("audio", "check", tmp_path / "clips").code == 0
+    again = run("audio", "import", clip, "--into", tmp_path / "clips")
+    assert again.code == 1
+    assert "--force" in again.out
