@@ -34,7 +34,14 @@ MAX_OPTIONS_BYTES: Final = 64 * 1024
 
 
 class ProtocolError(Exception):
-    """A message that breaks the protocol; the text says what is wrong, in a sentence for people."""
+    """A message that breaks the protocol; the text says what is wrong, in a sentence for people.
+
+    ``uid`` is the client's, as far as the message told it: an answer must carry it to be heard.
+    """
+
+    def __init__(self, text: str, uid: str = "") -> None:
+        super().__init__(text)
+        self.uid = uid
 
 
 class AudioFormat(StrEnum):
@@ -123,7 +130,11 @@ def parse_options(message: str | bytes) -> SessionOptions:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "options"
-        raise ProtocolError(f"Option '{field}' is not usable: {first['msg']}.") from None
+        uid = given.get("uid")
+        raise ProtocolError(
+            f"Option '{field}' is not usable: {first['msg']}.",
+            uid[:256] if isinstance(uid, str) else "",
+        ) from None
 
 
 class Word(BaseModel):

@@ -1,0 +1,210 @@
+"""Command line of the replica: ``python -m stack.replica``."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+FLUSH_DEADLINE: Final = 5.0
+"""Seconds for flushing sessions after SIGTERM."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the argument parser."""
+    made = argparse.ArgumentParser(
+        prog="python -m stack.replica",
+        description="Serve the WhisperLive protocol: WebSocket sessions at /, and /health, /ready, "
+        "/metrics, /status and POST /drain over HTTP, all on one port.",
+        epilog="The API key, if any, is taken from the environment variable WHISPERCTL_API_KEY.",
+        allow_abbrev=False,
+    )
+    made.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    made.add_argument(
+        "--port", type=_whole(0, 65535), default=9090, help="0: a free one (%(default)s)"
+    )
+    made.add_argument(
+        "--model",
+        default="offline",
+        help="'offline' (the shipped demonstration model), a Whisper size, a hub id or a directory",
+    )
+    made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    made.add_argument("--compute-type", default="default", help="a CTranslate2 compute type")
+    made.add_argument(
+        "--threads", type=_whole(1, 256), default=1, help="CPU threads of one inference"
+    )
+    made.add_argument("--max-sessions", type=_whole(1, 100_000), default=64)
+    made.add_argument(
+        "--max-connection-time", type=_seconds, default=3600.0, help="seconds (%(default)s)"
+    )
+    made.add_argument(
+        "--min-chunk",
+        type=_seconds,
+        default=1.0,
+        help="seconds of new audio that make a session due (%(default)s)",
+    )
+    made.add_argument("--name", default="replica-1", help="sent as the X-Replica header")
+    made.add_argument(
+        "--encoder-window",
+        choices=["auto", "fitted", "full"],
+        default="auto",
+        help="full: always 30 s, as Whisper models were trained; fitted: as long as the audio, "
+        "right only for models trained for it; auto: fitted for the offline model",
+    )
+    return made
+
+
+def _whole(low: int, high: int) -> Any:
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {low} to {high}")
+        return value
+
+    return convert
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0.05 <= value <= 1e7:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0.05 to 1e7")
+    return value
+
+
+def fail(sentence: str) -> NoReturn:
+    """End with one sentence on stderr and exit code 1."""
+    sys.stderr.write(sentence + "\n")
+    raise SystemExit(1)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # WebSocket pings end sessions that are merely slow; the kernel's own probes, which accepted
+    # sockets inherit, notice machines that are gone and are answered however busy a program is.
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    try:
+        opened.bind((host, port))
+    except OSError as error:
+        opened.close()
+        reason = (error.strerror or str(error)).lower()
+        fail(f"Port {port} on {host} can't be opened: {reason}; choose another with --port.")
+    return opened
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the replica until SIGTERM or SIGINT and give the exit code."""
+    options = parser().parse_args(arguments)
+    if not options.name or len(options.name) > 64 or not options.name.isascii():
+        parser().error("--name must be 1 to 64 ASCII characters")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    # uvicorn names the whole address of each connection, and with it a key in the query.
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)
+    model = options.model
+    if model == "offline":
+        from stack.offline import MODEL_DIRECTORY  # noqa: PLC0415 - only when asked for
+
+        model = str(MODEL_DIRECTORY)
+    if (model != options.model or model.startswith((".", "/"))) and not Path(model).is_dir():
+        fail(f"The model directory {model} is not there; give --model another one.")
+    opened = listen(options.host, options.port)
+    with contextlib.suppress(KeyboardInterrupt):
+        return asyncio.run(_serve(options, model, opened))
+    return 0
+
+
+async def _serve(options: argparse.Namespace, model: str, opened: socket.socket) -> int:
+    import uvicorn  # noqa: PLC0415 - keeps --help fast
+
+    from stack.protocol import MAX_MESSAGE_BYTES  # noqa: PLC0415 - as above
+    from stack.replica.server import Replica, Settings  # noqa: PLC0415 - as above
+
+    class Server(uvicorn.Server):
+        """uvicorn without its signal handlers, which would exit with the signal's code."""
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            yield
+
+    fitted = options.encoder_window == "fitted" or (
+        options.encoder_window == "auto" and options.model == "offline"
+    )
+    replica = Replica(
+        Settings(
+            model=model,
+            device=options.device,
+            compute_type=options.compute_type,
+            threads=options.threads,
+            max_sessions=options.max_sessions,
+            max_connection_time=options.max_connection_time,
+            min_chunk=options.min_chunk,
+            name=options.name,
+            fitted=fitted,
+            model_label=options.model,
+            api_key=os.environ.get("WHISPERCTL_API_KEY") or None,
+        )
+    )
+    server = Server(
+        uvicorn.Config(
+            replica.app,
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,  # noise does not compress; it costs time on both sides
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    serving = asyncio.create_task(server.serve(sockets=[opened]))
+    host, port = opened.getsockname()[:2]
+    logging.getLogger("stack.replica").info("%s listens on %s:%d.", options.name, host, port)
+    code = await _until_stopped(replica, stop, serving)
+    if code == 0:
+        await replica.shut_down(FLUSH_DEADLINE)
+    server.should_exit = True
+    await serving
+    return code
+
+
+async def _until_stopped(replica: Any, stop: asyncio.Event, serving: asyncio.Task[None]) -> int:
+    while True:
+        waits = [asyncio.create_task(stop.wait()), asyncio.create_task(replica.changed.wait())]
+        await asyncio.wait({*waits, serving}, return_when="FIRST_COMPLETED")
+        for wait in waits:
+            wait.cancel()
+        replica.changed.clear()
+        if replica.failure is not None:
+            sys.stderr.write(f"{replica.failure}\n")
+            return 1
+        if stop.is_set():
+            return 0
+        if serving.done():
+            return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

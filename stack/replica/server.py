@@ -1,0 +1,298 @@
+"""The replica's one port: WebSocket sessions at ``/`` and HTTP beside them."""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import psutil
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from stack.protocol import REPLICA_HEADER, ProtocolError, SessionOptions, Wait, render
+from stack.replica.connection import (
+    BAD_OPTIONS,
+    Connection,
+    End,
+    Terms,
+    receive_options,
+    send_problem,
+)
+from stack.replica.metrics import Metrics
+from stack.replica.scheduler import InferenceThread, Scheduler
+from stack.replica.transcriber import ModelUnavailableError, Transcriber
+from stack.status import ReplicaState
+
+FITTED_WINDOW: Final = 15.0
+FULL_WINDOW: Final = 25.0
+"""Seconds of audio of one pass at most; under 30 s, what a Whisper encoder takes."""
+
+MAX_HANDSHAKES: Final = 256
+"""Connections that have not sent their options yet."""
+
+TRY_AGAIN_WAIT: Final = 0.5
+"""Minutes that a client is told to wait for a replica that starts or goes."""
+
+_log = logging.getLogger("stack.replica")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a replica runs with; see the command line's help."""
+
+    model: str
+    device: str = "auto"
+    compute_type: str = "default"
+    threads: int = 1
+    max_sessions: int = 64
+    max_connection_time: float = 3600.0
+    min_chunk: float = 1.0
+    name: str = "replica-1"
+    fitted: bool = False
+    """Give the encoder only the frames that the audio fills."""
+    model_label: str = ""
+    """The model's name in /status; the path is nobody's business."""
+    api_key: str | None = None
+
+
+class Replica:
+    """A replica's parts, and the ASGI application that serves them.
+
+    ``load`` is what makes the transcriber, in the inference thread.
+    """
+
+    def __init__(
+        self, settings: Settings, load: Callable[[Settings], Transcriber] | None = None
+    ) -> None:
+        self.settings = settings
+        self.state = ReplicaState.STARTING
+        self.metrics = Metrics()
+        self.failure: ModelUnavailableError | None = None
+        """Why the model could not be loaded, if so."""
+        self.changed = asyncio.Event()
+        """Set whenever the state or the failure changes."""
+        self._load = load or load_transcriber
+        self._thread = InferenceThread()
+        self._terms: Terms | None = None
+        self._scheduler: Scheduler | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._connections: set[Connection] = set()
+        self._handshakes = 0
+        self._left = asyncio.Event()
+        self._started = time.time()
+        self.app = Starlette(
+            routes=[
+                WebSocketRoute("/", self._session),
+                Route("/health", self._health),
+                Route("/ready", self._ready),
+                Route("/metrics", self._metrics),
+                Route("/status", self._status),
+                Route("/drain", self._drain, methods=["POST"]),
+            ],
+            lifespan=self._lifespan,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:  # noqa: ARG002
+        starting = asyncio.create_task(self._start())
+        try:
+            yield
+        finally:
+            tasks = [task for task in (starting, self._running) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._thread.stop()
+
+    async def _start(self) -> None:
+        begun = time.monotonic()
+        try:
+            transcriber = await self._thread.call(self._load, self.settings)
+            await self._thread.call(transcriber.warm)
+        except ModelUnavailableError as error:
+            self.failure = error
+            self.changed.set()
+            return
+        self._terms = Terms(
+            multilingual=transcriber.multilingual,
+            languages=transcriber.languages,
+            window=FITTED_WINDOW if transcriber.fitted else FULL_WINDOW,
+            max_connection_time=self.settings.max_connection_time,
+        )
+        self._scheduler = Scheduler(
+            transcriber, self._thread, self.metrics, min_chunk=self.settings.min_chunk
+        )
+        self._running = asyncio.create_task(self._scheduler.run())
+        if self.state is ReplicaState.STARTING:
+            self.state = ReplicaState.READY
+        self.changed.set()
+        _log.info("Ready after %.1f s.", time.monotonic() - begun)
+
+    def drain(self) -> None:
+        """Take no new session; those there are go on."""
+        if self.state is not ReplicaState.DRAINING:
+            self.state = ReplicaState.DRAINING
+            self.changed.set()
+            _log.info("Draining; %d sessions go on.", len(self._connections))
+
+    async def shut_down(self, deadline: float) -> None:
+        """Drain, flush every session and close it; returns after ``deadline`` seconds at most."""
+        self.drain()
+        for connection in self._connections:
+            connection.stop(End.SHUTDOWN)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline):
+                while self._connections:
+                    self._left.clear()
+                    await self._left.wait()
+
+    # What is served
+
+    def _allowed(self, connection: HTTPConnection) -> bool:
+        key = self.settings.api_key
+        if key is None:
+            return True
+        offered = [connection.query_params.get("token", "")]
+        scheme, _, value = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer":
+            offered.append(value.strip())
+        protocols = _subprotocols(connection)
+        if protocols[:1] == ["bearer"] and len(protocols) > 1:
+            offered.append(protocols[1])
+        # Compared in constant time, so that time tells nothing of the key.
+        return any(hmac.compare_digest(one.encode(), key.encode()) for one in offered)
+
+    async def _session(self, websocket: WebSocket) -> None:
+        name = {REPLICA_HEADER: self.settings.name}
+        if not self._allowed(websocket):
+            self.metrics.rejected.labels("unauthorised").inc()
+            text = "The API key is missing or wrong; send it as 'Authorization: Bearer KEY'.\n"
+            await websocket.send_denial_response(PlainTextResponse(text, 401, headers=name))
+            return
+        if self._handshakes >= MAX_HANDSHAKES:
+            self.metrics.rejected.labels("handshakes").inc()
+            text = "Too many connections wait to send their options; try again later.\n"
+            await websocket.send_denial_response(PlainTextResponse(text, 503, headers=name))
+            return
+        protocol = "bearer" if _subprotocols(websocket)[:1] == ["bearer"] else None
+        headers = [(key.encode(), value.encode()) for key, value in name.items()]
+        self._handshakes += 1
+        try:
+            await websocket.accept(protocol, headers)
+            options = await receive_options(websocket)
+        except ProtocolError as error:
+            self.metrics.errors.labels("options").inc()
+            await send_problem(websocket, error.uid, str(error), BAD_OPTIONS)
+            return
+        except WebSocketDisconnect:
+            return
+        finally:
+            self._handshakes -= 1
+        await self._admit(websocket, options)
+
+    async def _admit(self, websocket: WebSocket, options: SessionOptions) -> None:
+        minutes, reason = self._wait_minutes()
+        if minutes is not None or self._terms is None or self._scheduler is None:
+            self.metrics.rejected.labels(reason).inc()
+            wait = Wait(uid=options.uid, minutes=minutes or TRY_AGAIN_WAIT)
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await websocket.send_text(render(wait))
+                await websocket.close(1000)
+            return
+        if self._terms.multilingual and (options.language or "en") not in self._terms.languages:
+            text = f"Option 'language' is not usable: the model has no '{options.language}'."
+            self.metrics.errors.labels("options").inc()
+            await send_problem(websocket, options.uid, text, BAD_OPTIONS)
+            return
+        connection = Connection(websocket, options, self._terms, self._scheduler, self.metrics)
+        self._connections.add(connection)
+        self.metrics.connections.inc()
+        self.metrics.active.set(len(self._connections))
+        try:
+            reason = await connection.run()
+        finally:
+            self._connections.discard(connection)
+            self.metrics.active.set(len(self._connections))
+            self._left.set()
+        _log.info("Session over: %s, %.1f s of audio.", reason, connection.session.received)
+
+    def _wait_minutes(self) -> tuple[float | None, str]:
+        """Say how long a new client should wait and why, or None when it may come in."""
+        if self.state is not ReplicaState.READY:
+            return TRY_AGAIN_WAIT, self.state.value
+        if len(self._connections) < self.settings.max_sessions:
+            return None, ""
+        # No session lasts longer than its time; most end sooner, which nobody can know.
+        soonest = min(connection.deadline for connection in self._connections)
+        return round(max(0.0, soonest - time.monotonic()) / 60, 2), "full"
+
+    async def _health(self, request: Request) -> Response:  # noqa: ARG002
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, request: Request) -> Response:  # noqa: ARG002
+        if self.state is ReplicaState.READY:
+            return JSONResponse({"ready": True})
+        reason = {
+            ReplicaState.STARTING: "The model is being loaded.",
+            ReplicaState.DRAINING: "The replica is draining and takes no new session.",
+        }[self.state]
+        return JSONResponse({"ready": False, "reason": reason}, 503)
+
+    async def _metrics(self, request: Request) -> Response:  # noqa: ARG002
+        self.metrics.queue_depth.set(self._queue_depth)
+        self.metrics.ready.set(self.state is ReplicaState.READY)
+        self.metrics.memory.set(_resident())
+        return Response(self.metrics.render(), media_type="text/plain; version=0.0.4")
+
+    async def _status(self, request: Request) -> Response:  # noqa: ARG002
+        return JSONResponse(
+            {
+                "name": self.settings.name,
+                "state": self.state.value,
+                "sessions": len(self._connections),
+                "max_sessions": self.settings.max_sessions,
+                "queue_depth": self._queue_depth,
+                "model": self.settings.model_label or self.settings.model,
+                "audio_seconds_total": round(self.metrics.audio_seconds, 3),
+                "rss": _resident(),
+                "started_at": self._started,
+            }
+        )
+
+    async def _drain(self, request: Request) -> Response:
+        # A web page that someone visits can post to a loopback port: browsers name its origin.
+        if "origin" in request.headers or not self._allowed(request):
+            return JSONResponse({"error": "Not allowed."}, 403)
+        self.drain()
+        return JSONResponse({"state": self.state.value, "sessions": len(self._connections)})
+
+    @property
+    def _queue_depth(self) -> int:
+        return self._scheduler.queue_depth if self._scheduler is not None else 0
+
+
+def load_transcriber(settings: Settings) -> Transcriber:
+    """Load the model that the settings name; raises ModelUnavailableError."""
+    return Transcriber(
+        settings.model,
+        device=settings.device,
+        compute_type=settings.compute_type,
+        threads=settings.threads,
+        fitted=settings.fitted,
+    )
+
+
+def _subprotocols(connection: HTTPConnection) -> list[str]:
+    offered = connection.headers.get("sec-websocket-protocol", "")
+    return [one.strip() for one in offered.split(",") if one.strip()]
+
+
+def _resident() -> int:
+    return int(psutil.Process().memory_info().rss)
