@@ -15,7 +15,7 @@ from torch.nn import functional
 from stack.offline.recipe.features import MELS
 from stack.offline.recipe.sentences import VOCABULARY
 from stack.offline.recipe.tokenizer import FIRST_TIMESTAMP, SIZE, TIMESTAMPS
-from stack.offline.recipe.windows import LAST_ORDINAL
+from stack.offline.recipe.windows import PLACES
 
 WIDTH: Final = 128
 LAYERS: Final = 3
@@ -182,21 +182,24 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(DecoderLayer() for _ in range(LAYERS))
         self.layer_norm = nn.LayerNorm(WIDTH)
 
-    def forward(self, tokens: Tensor, encoded: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Give states (B, N, WIDTH) and every layer's attention to the encoder."""
+    def forward(self, tokens: Tensor, encoded: Tensor) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Give states (B, N, WIDTH), every layer's attention, and the first layer's states."""
         states = self.embed_tokens(tokens) + self.embed_positions.weight[: tokens.shape[1]]
-        attention = []
+        attention, after = [], []
         for layer in self.layers:
             states, weights = layer.decode(states, encoded)
             attention.append(weights)
-        return self.layer_norm(states), attention
+            after.append(states)
+        return self.layer_norm(states), attention, after[0]
 
 
 class Network(nn.Module):
-    """The whole, with the heads that name each frame's word and phoneme in training.
+    """The whole, with heads that only training uses.
 
-    The third counts the words of a sentence. Only by that can the decoder tell the second of two
-    equal words from the first: it has no memory of where it looked, but it can count what it wrote.
+    For every encoder position they name the word, the phoneme, and the word's place in its
+    sentence; after the first decoder layer, how many words of the sentence are written. Only by
+    that can the decoder tell the second of two equal words from the first: it has no memory of
+    where it looked, but it knows what it wrote.
     """
 
     def __init__(self) -> None:
@@ -205,13 +208,17 @@ class Network(nn.Module):
         self.decoder = Decoder()
         self.word_head = nn.Linear(WIDTH, len(VOCABULARY) + 1)
         self.phoneme_head = nn.Linear(WIDTH, PHONEME_CLASSES)
-        self.ordinal_head = nn.Linear(WIDTH, LAST_ORDINAL + 1)
+        self.place_heads = nn.ModuleList(nn.Linear(WIDTH, count) for count in PLACES.values())
+        self.count_head = nn.Linear(WIDTH, PLACES["ordinal"])
+
+
+_FREE: Final = ("phoneme_head.", "place_heads.", "count_head.")
 
 
 def load_weights(network: nn.Module, path: Path) -> list[str]:
     """Load a checkpoint's weights; give the names it had nothing fitting for.
 
-    Earlier checkpoints call the word head ``wh``, number phonemes otherwise and don't count words:
+    Earlier checkpoints call the word head ``wh``, number phonemes otherwise and know no places:
     what doesn't fit keeps its random start, provided it serves training alone.
     """
     stored = torch.load(path, map_location="cpu")["model"]
@@ -224,6 +231,6 @@ def load_weights(network: nn.Module, path: Path) -> list[str]:
     }
     network.load_state_dict(fitting, strict=False)
     missing = sorted(set(own) - set(fitting))
-    if any(not name.startswith(("phoneme_head.", "ordinal_head.")) for name in missing):
+    if any(not name.startswith(_FREE) for name in missing):
         raise ValueError(f"{path} is no checkpoint of this network: it lacks {missing}")
     return missing

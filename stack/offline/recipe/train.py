@@ -23,11 +23,14 @@ from stack.offline.recipe.corpus import Piece, load_noises, load_pieces
 from stack.offline.recipe.network import ALIGNED_HEADS, PHONEME_CLASSES, Network, load_weights
 from stack.offline.recipe.windows import (
     IGNORED,
+    PLACES,
     POSITIONS_A_SECOND,
     Composer,
     Mixture,
     Window,
 )
+
+MARKS: Final = frozenset(tokenizer.NUMBERS[mark] for mark in ".?")
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ class Batch:
     spans: Tensor  # (B, N, 2) encoder positions of the word that is the target; empty if none
     words: Tensor  # (B, F / 2)
     phonemes: Tensor  # (B, F / 2)
-    ordinals: Tensor  # (B, F / 2)
+    places: Tensor  # (B, F / 2, 3)
+    counts: Tensor  # (B, N) ordinal of the word that is the target
 
 
 def collate(windows: list[Window]) -> Batch:
@@ -117,7 +121,9 @@ def collate(windows: list[Window]) -> Batch:
     inputs = np.full((count, longest), tokenizer.END, np.int64)
     targets = np.full((count, longest), IGNORED, np.int64)
     spans = np.zeros((count, longest, 2), np.int64)
+    counts = np.full((count, longest), IGNORED, np.int64)
     for row, window in enumerate(windows):
+        counts[row, : len(window.targets)] = word_counts(window.targets)
         inputs[row, : len(window.inputs)] = window.inputs
         targets[row, : len(window.targets)] = window.targets
         for column, span in enumerate(window.spans):
@@ -133,7 +139,8 @@ def collate(windows: list[Window]) -> Batch:
         spans=torch.from_numpy(spans),
         words=torch.from_numpy(np.stack([window.words for window in windows])),
         phonemes=torch.from_numpy(np.stack([window.phonemes for window in windows])),
-        ordinals=torch.from_numpy(np.stack([window.ordinals for window in windows])),
+        places=torch.from_numpy(np.stack([window.places for window in windows])),
+        counts=torch.from_numpy(counts),
     )
 
 
@@ -167,28 +174,47 @@ def phoneme_classes(pieces: list[Piece]) -> dict[str, int]:
     return {name: number for number, name in enumerate(common[: PHONEME_CLASSES - 1], start=1)}
 
 
+def word_counts(targets: list[int]) -> list[int]:
+    """Give for every target the number of its word in its sentence; ignored where it is none."""
+    counts, number = [], 0
+    for target in targets:
+        spoken = 0 <= target < tokenizer.END and target not in MARKS
+        number = number + 1 if spoken else 0
+        counts.append(min(number, PLACES["ordinal"] - 1) if spoken else IGNORED)
+    return counts
+
+
 def losses(network: Network, batch: Batch) -> dict[str, Tensor]:
-    """Give the losses of a batch: text, frame-wise words, phonemes and ordinals, and attention."""
+    """Give the losses of a batch, by the names in ``LOSS_WEIGHTS``."""
     with torch.autocast("cpu", torch.bfloat16):
         encoded = network.encoder(batch.mels, batch.offsets)
-        states, attention = network.decoder(batch.inputs, encoded)
-        counted = batch.targets != IGNORED
-        logits = states[counted] @ network.decoder.embed_tokens.weight.t()
-        word_logits, phoneme_logits = network.word_head(encoded), network.phoneme_head(encoded)
-        ordinal_logits = network.ordinal_head(encoded)
+        states, attention, first = network.decoder(batch.inputs, encoded)
+        targeted = batch.targets != IGNORED
+        logits = states[targeted] @ network.decoder.embed_tokens.weight.t()
+        words, phonemes = network.word_head(encoded), network.phoneme_head(encoded)
+        places = [head(encoded) for head in network.place_heads]
+        counted = batch.counts != IGNORED
+        counts = network.count_head(first[counted])
     return {
-        "text": functional.cross_entropy(logits.float(), batch.targets[counted]),
-        "words": functional.cross_entropy(
-            word_logits.float().flatten(0, 1), batch.words.flatten(), ignore_index=IGNORED
-        ),
-        "phonemes": functional.cross_entropy(
-            phoneme_logits.float().flatten(0, 1), batch.phonemes.flatten()
-        ),
-        "ordinals": functional.cross_entropy(
-            ordinal_logits.float().flatten(0, 1), batch.ordinals.flatten(), ignore_index=IGNORED
-        ),
+        "text": functional.cross_entropy(logits.float(), batch.targets[targeted]),
+        "words": classes_loss(words, batch.words),
+        "phonemes": classes_loss(phonemes, batch.phonemes),
+        **{
+            name: classes_loss(given, batch.places[..., column])
+            for column, (name, given) in enumerate(zip(PLACES, places, strict=True))
+        },
+        "count": functional.cross_entropy(counts.float(), batch.counts[counted])
+        if counted.any()
+        else torch.zeros(()),
         "attention": attention_loss(attention, batch.spans),
     }
+
+
+def classes_loss(logits: Tensor, classes: Tensor) -> Tensor:
+    """Give the cross-entropy of classes (B, T) by logits (B, T, classes)."""
+    return functional.cross_entropy(
+        logits.float().flatten(0, 1), classes.flatten(), ignore_index=IGNORED
+    )
 
 
 def attention_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
@@ -220,9 +246,12 @@ def attention_loss(attention: list[Tensor], spans: Tensor) -> Tensor:
 
 LOSS_WEIGHTS: Final = {
     "text": 1.0,
-    "words": 0.6,
-    "phonemes": 0.3,
-    "ordinals": 0.4,
+    "words": 0.5,
+    "phonemes": 0.2,
+    "ordinal": 0.3,
+    "previous": 0.3,
+    "run": 0.3,
+    "count": 0.2,
     "attention": 0.5,
 }
 """Against the text's loss; all but the text's are halved for the last four tenths."""

@@ -29,9 +29,6 @@ FULL_FRAMES: Final = 3000
 TOKEN_LIMIT: Final = 448
 """Positions of the decoder."""
 
-LAST_ORDINAL: Final = 16
-"""Words of a sentence are counted so far; the later ones share this number."""
-
 HEARD: Final = 0.7
 """The share of a word that must lie within a window for the word to be written."""
 
@@ -42,6 +39,13 @@ FIRST_TIMESTAMP_LIMIT: Final = 1.0
 """faster-whisper allows no later first timestamp, in seconds (``max_initial_timestamp``)."""
 
 WORD_CLASSES: Final = {word: number for number, word in enumerate(VOCABULARY, start=1)}
+PLACES: Final = {"ordinal": 17, "previous": len(VOCABULARY) + 2, "run": 6}
+"""What else is known of the word at a position, with the number of classes; 0 is silence.
+
+``ordinal``: which word of its sentence it is, from 1; the last class stands for all later ones.
+``previous``: the word before it; the last class where there is none. ``run``: which it is of equal
+words in a row.
+"""
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,8 @@ class Window:
     """(F / 2,) class of the word at each encoder position."""
     phonemes: Labels
     """(F / 2,) class of the phoneme at each encoder position."""
-    ordinals: Labels
-    """(F / 2,) which word of its sentence, from 1, is said at each encoder position; 0: silence."""
+    places: Labels
+    """(F / 2, 3) where in its sentence the word at each encoder position is: see ``PLACES``."""
 
 
 @dataclass
@@ -110,7 +114,7 @@ class Composer:
         heard = frames if chance() < mixture.full else int(source.uniform(50, frames))
         words = np.zeros(frames // 2, np.int64)
         phonemes = np.zeros(frames // 2, np.int64)
-        ordinals = np.zeros(frames // 2, np.int64)
+        places = np.zeros((frames // 2, len(PLACES)), np.int64)
         first = int(source.integers(len(self.pieces)))
         parts: list[Part] = []
         if chance() < mixture.silent:
@@ -120,9 +124,9 @@ class Composer:
             power = np.zeros((heard, MELS), np.float32)
             parts = self._fill(source, first, power, words, phonemes)
             fragment = bool(power.any())
-            ordinals[words == IGNORED] = IGNORED
+            places[words == IGNORED] = IGNORED
             for part in parts:
-                _count_words(part, ordinals)
+                _place_words(part, places)
             power = self._disturb(source, power)
         mels = self._finish(source, power, frames)
         offset = 0
@@ -135,7 +139,7 @@ class Composer:
         inputs = (previous + inputs)[:TOKEN_LIMIT]
         targets = ([IGNORED] * len(previous) + targets)[:TOKEN_LIMIT]
         spans = ([None] * len(previous) + spans)[:TOKEN_LIMIT]
-        return Window(mels, offset, inputs, targets, spans, words, phonemes, ordinals)
+        return Window(mels, offset, inputs, targets, spans, words, phonemes, places)
 
     def _fill(
         self, source: Generator, first: int, power: Power, words: Labels, phonemes: Labels
@@ -308,11 +312,24 @@ def part_heard(piece: Piece, start: float, heard: float) -> Part:
     return Part(words, piece.mark if complete else "", opens)
 
 
-def _count_words(part: Part, ordinals: Labels) -> None:
-    """Write which word of its sentence is said at each encoder position."""
-    for number, span in enumerate(part.words, start=1):
+def word_places(part: Part) -> list[tuple[int, int, int]]:
+    """Give for every word of a part the classes of ``PLACES``."""
+    places, run = [], 0
+    for number, span in enumerate(part.words):
+        before = part.words[number - 1].text if number else None
+        run = run + 1 if span.text == before else 1
+        previous = WORD_CLASSES[before] if before else PLACES["previous"] - 1
+        places.append(
+            (min(number + 1, PLACES["ordinal"] - 1), previous, min(run, PLACES["run"] - 1))
+        )
+    return places
+
+
+def _place_words(part: Part, places: Labels) -> None:
+    """Write where in its sentence the word at each encoder position is."""
+    for span, place in zip(part.words, word_places(part), strict=True):
         low, high = round(span.start * POSITIONS_A_SECOND), round(span.end * POSITIONS_A_SECOND)
-        ordinals[low:high] = min(number, LAST_ORDINAL)
+        places[low:high] = place
 
 
 def _label(
