@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import signal
-import socket
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -89,25 +87,6 @@ def fail(sentence: str) -> NoReturn:
     raise SystemExit(1)
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Open the listening socket."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    opened = socket.socket(family, socket.SOCK_STREAM)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    # WebSocket pings end sessions that are merely slow; the kernel's own probes, which accepted
-    # sockets inherit, notice machines that are gone and are answered however busy a program is.
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    if hasattr(socket, "TCP_KEEPIDLE"):
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
-    try:
-        opened.bind((host, port))
-    except OSError as error:
-        opened.close()
-        reason = (error.strerror or str(error)).lower()
-        fail(f"Port {port} on {host} can't be opened: {reason}; choose another with --port.")
-    return opened
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the replica until SIGTERM or SIGINT and give the exit code."""
     options = parser().parse_args(arguments)
@@ -126,25 +105,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = str(MODEL_DIRECTORY)
     if (model != options.model or model.startswith((".", "/"))) and not Path(model).is_dir():
         fail(f"The model directory {model} is not there; give --model another one.")
-    opened = listen(options.host, options.port)
-    with contextlib.suppress(KeyboardInterrupt):
-        return asyncio.run(_serve(options, model, opened))
-    return 0
+    return asyncio.run(serve(options, model))
 
 
-async def _serve(options: argparse.Namespace, model: str, opened: socket.socket) -> int:
-    import uvicorn  # noqa: PLC0415 - keeps --help fast
+async def serve(options: argparse.Namespace, model: str) -> int:
+    """Serve until SIGTERM or SIGINT, or until the model can't be loaded; give the exit code."""
+    # Imported here so that --help and usage errors are fast.
+    from stack.replica.server import Replica, Settings  # noqa: PLC0415
+    from stack.replica.serving import PortUnavailableError, listen, make_server  # noqa: PLC0415
 
-    from stack.protocol import MAX_MESSAGE_BYTES  # noqa: PLC0415 - as above
-    from stack.replica.server import Replica, Settings  # noqa: PLC0415 - as above
-
-    class Server(uvicorn.Server):
-        """uvicorn without its signal handlers, which would exit with the signal's code."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Generator[None, None, None]:
-            yield
-
+    try:
+        opened = listen(options.host, options.port)
+    except PortUnavailableError as error:
+        fail(str(error))
     fitted = options.encoder_window == "fitted" or (
         options.encoder_window == "auto" and options.model == "offline"
     )
@@ -163,18 +136,7 @@ async def _serve(options: argparse.Namespace, model: str, opened: socket.socket)
             api_key=os.environ.get("WHISPERCTL_API_KEY") or None,
         )
     )
-    server = Server(
-        uvicorn.Config(
-            replica.app,
-            ws="websockets-sansio",
-            ws_max_size=MAX_MESSAGE_BYTES,
-            ws_ping_interval=None,
-            ws_per_message_deflate=False,  # noise does not compress; it costs time on both sides
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=1,
-        )
-    )
+    server = make_server(replica)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -219,10 +219,14 @@ class Connection:
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except (WebSocketDisconnect, RuntimeError):
-            # Starlette raises RuntimeError for a socket that was closed on our side meanwhile.
+        except WebSocketDisconnect:
             self._gone.set()
             self.stop(End.GONE)
+        except Exception as error:
+            _log.exception("A session failed.")
+            self._metrics.errors.labels("session").inc()
+            self._entry.failure = error
+            self._on_progress()
 
     async def _read(self) -> None:
         while True:

@@ -15,38 +15,48 @@ class Metrics:
     """All of a replica's metrics, in a registry of their own."""
 
     def __init__(self) -> None:
-        self._registry = CollectorRegistry()
-        add = {"registry": self._registry}
-        self.connections = Counter("whisperlive_connections", "Sessions started.", **add)
-        self.active = Gauge("whisperlive_connections_active", "Sessions now.", **add)
+        registry = self._registry = CollectorRegistry()
+        self.connections = Counter(
+            "whisperlive_connections", "Sessions started.", registry=registry
+        )
+        self.active = Gauge("whisperlive_connections_active", "Sessions now.", registry=registry)
         self.rejected = Counter(
-            "whisperlive_connections_rejected", "Sessions refused.", ["reason"], **add
+            "whisperlive_connections_rejected", "Sessions refused.", ["reason"], registry=registry
         )
         self.transcription = Histogram(
             "whisperlive_transcription_latency_seconds",
             "Seconds of one pass of the model over a session's audio.",
             buckets=_BUCKETS,
-            **add,
+            registry=registry,
         )
         self.audio_seconds = 0.0
         self._audio = Counter(
-            "whisperlive_audio_processed_seconds", "Seconds of audio transcribed.", **add
+            "whisperlive_audio_processed_seconds",
+            "Seconds of audio transcribed.",
+            registry=registry,
         )
         self.segments = Counter(
-            "whisperlive_segments_emitted", "Segments sent to clients.", ["completed"], **add
+            "whisperlive_segments_emitted",
+            "Segments sent to clients.",
+            ["completed"],
+            registry=registry,
         )
-        self.errors = Counter("whisperlive_errors", "Errors.", ["type"], **add)
+        self.errors = Counter("whisperlive_errors", "Errors.", ["type"], registry=registry)
         self.queue_depth = Gauge(
-            "whisperctl_replica_queue_depth", "Sessions that wait for inference.", **add
+            "whisperctl_replica_queue_depth",
+            "Sessions that wait for inference.",
+            registry=registry,
         )
-        self.ready = Gauge("whisperctl_replica_ready", "1 when it takes new sessions.", **add)
-        self.memory = Gauge("whisperctl_replica_memory_bytes", "Resident bytes.", **add)
+        self.ready = Gauge(
+            "whisperctl_replica_ready", "1 when it takes new sessions.", registry=registry
+        )
+        self.memory = Gauge("whisperctl_replica_memory_bytes", "Resident bytes.", registry=registry)
         self._stages = Histogram(
             "whisperctl_replica_stage_seconds",
             "Seconds of each stage; receive: decoding a message, queue: from due to its pass.",
             ["stage"],
             buckets=_BUCKETS,
-            **add,
+            registry=registry,
         )
         for stage in STAGES:
             self._stages.labels(stage)

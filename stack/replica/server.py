@@ -57,7 +57,7 @@ class Settings:
     name: str = "replica-1"
     fitted: bool = False
     """Give the encoder only the frames that the audio fills."""
-    model_label: str = ""
+    model_label: str = "offline"
     """The model's name in /status; the path is nobody's business."""
     api_key: str | None = None
 
@@ -118,6 +118,14 @@ class Replica:
             await self._thread.call(transcriber.warm)
         except ModelUnavailableError as error:
             self.failure = error
+            self.changed.set()
+            return
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+            self.failure = ModelUnavailableError(
+                f"Model '{self.settings.model_label}' fails on its first audio: {reason}; "
+                "try another --device or --compute-type."
+            )
             self.changed.set()
             return
         self._terms = Terms(
@@ -259,7 +267,7 @@ class Replica:
                 "sessions": len(self._connections),
                 "max_sessions": self.settings.max_sessions,
                 "queue_depth": self._queue_depth,
-                "model": self.settings.model_label or self.settings.model,
+                "model": self.settings.model_label,
                 "audio_seconds_total": round(self.metrics.audio_seconds, 3),
                 "rss": _resident(),
                 "started_at": self._started,

@@ -6,15 +6,15 @@ audio under them goes. Audio goes in two cases only: its text is completed, or i
 found silent.
 """
 
-import re
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
-from stack.protocol import SAMPLE_RATE, Segment, SessionOptions, Word
-from stack.replica.transcriber import Heard, HeardSegment, Request
+from stack.protocol import SAMPLE_RATE, Segment, SessionOptions
+from stack.replica.segments import agree, between, cut, words_in_stream
+from stack.replica.transcriber import Heard, Request
 from stack.replica.voice import Samples, is_silent, quietest, trailing_silence
 
 PAUSE: Final = 0.8
@@ -28,9 +28,6 @@ NO_TEXT_SECONDS: Final = 8.0
 
 NO_TEXT_KEPT: Final = 3.0
 """How much of that is kept: a word may have begun."""
-
-SAME_MOMENT: Final = 0.5
-"""Ends of a segment in two passes may differ by this many seconds and still agree."""
 
 LANGUAGE_SECONDS: Final = 2.0
 LANGUAGE_SURE: Final = 0.5
@@ -197,7 +194,7 @@ class Session:
             self._repeats = 0
         rest = segments[count:]
         if work.full and not count:
-            completed, rest = _cut(segments, work.end)
+            completed, rest = cut(segments, work.end)
         else:
             completed = segments[:count]
         self._open = [] if work.final else rest
@@ -262,19 +259,24 @@ class Session:
         )
 
     def _in_stream(self, work: Pass, heard: Heard, silence: float) -> list[Segment]:
-        """Move segments to the stream's time, in order, after what is settled; drop empty ones."""
+        """Move segments to the stream's time, in order, after what is settled.
+
+        Segments without text, and text invented for the silence at the end, are dropped.
+        """
         if heard.no_speech > self.options.no_speech_thresh:
             return []
         found: list[Segment] = []
         earliest = self._settled_to
         # Nothing is spoken in the silence at the end, whatever the model says of its times.
         latest = round(max(earliest, work.end - max(0.0, silence - 0.2)), 3)
+        sound_ends = work.end - silence
         for segment in heard.segments:
-            if not segment.text.strip():
+            in_silence = work.start + segment.start >= sound_ends + 0.1
+            if in_silence or not segment.text.strip():
                 continue
-            start = _between(work.start + segment.start, earliest, latest)
-            end = _between(work.start + segment.end, start, latest)
-            words = _words_in_stream(segment, work.start, start, end)
+            start = between(work.start + segment.start, earliest, latest)
+            end = between(work.start + segment.end, start, latest)
+            words = words_in_stream(segment, work.start, start, end)
             found.append(Segment(start=start, end=end, text=segment.text, words=words))
             earliest = end
         return found
@@ -313,11 +315,11 @@ class Session:
         for index, segment in enumerate(segments[:-1]):
             before = self._open[index] if index < len(self._open) else None
             pause = segments[index + 1].start - segment.end >= PAUSE
-            if not pause and not (before is not None and _agree(before, segment)):
+            if not pause and not (before is not None and agree(before, segment)):
                 return index
         last = segments[-1]
         before = self._open[len(segments) - 1] if len(self._open) == len(segments) else None
-        same = before is not None and _agree(before, last)
+        same = before is not None and agree(before, last)
         self._repeats = self._repeats + 1 if same else 0
         # Noise may hide the pause from the levels: then two passes that agree on the same text,
         # with enough audio after it, show it as well. What follows the segment is kept.
@@ -351,56 +353,3 @@ class Session:
         self._audio[: self._length - gone] = self._audio[gone : self._length].copy()
         self._length -= gone
         self._offset += gone
-
-
-def _between(moment: float, low: float, high: float) -> float:
-    return round(min(max(moment, low), max(low, high)), 3)
-
-
-def _words_in_stream(
-    segment: HeardSegment, offset: float, start: float, end: float
-) -> list[Word] | None:
-    if segment.words is None:
-        return None
-    found = []
-    for word in segment.words:
-        begins = _between(word.start + offset, start, end)
-        ends = _between(word.end + offset, begins, end)
-        found.append(word.model_copy(update={"start": begins, "end": ends}))
-        start = ends
-    return found
-
-
-def _plain(text: str) -> str:
-    return re.sub(r"\W+", " ", text).strip().casefold()
-
-
-def _agree(one: Segment, other: Segment) -> bool:
-    return abs(one.end - other.end) <= SAME_MOMENT and _plain(one.text) == _plain(other.text)
-
-
-def _cut(segments: list[Segment], end: float) -> tuple[list[Segment], list[Segment]]:
-    """Part a full window into what is completed and what stays open.
-
-    The last segment stays open. If it is the only one, its last words do, since the window's end
-    may cut them; without word times it is completed as a whole.
-    """
-    if len(segments) > 1:
-        return segments[:-1], segments[-1:]
-    only = segments[0]
-    words = only.words or []
-    count = sum(word.end <= end - 1.0 for word in words)
-    if not 0 < count < len(words):
-        return segments, []
-    return [_from_words(only, words[:count])], [_from_words(only, words[count:])]
-
-
-def _from_words(segment: Segment, words: list[Word]) -> Segment:
-    return segment.model_copy(
-        update={
-            "start": words[0].start,
-            "end": words[-1].end,
-            "text": "".join(word.word for word in words),
-            "words": words,
-        }
-    )

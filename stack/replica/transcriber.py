@@ -263,7 +263,7 @@ class Transcriber:
         frames: int,
         parts: list[tuple[float, float, list[int]]],
     ) -> list[tuple[Word, ...]]:
-        segments = [
+        segments: list[dict[str, Any]] = [
             {"seek": 0, "start": start, "end": end, "tokens": tokens}
             for start, end, tokens in parts
         ]

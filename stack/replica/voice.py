@@ -26,7 +26,7 @@ def levels(samples: Samples) -> npt.NDArray[np.float32]:
     """Give the root mean square of each 20 ms frame; a last frame that is cut short counts."""
     whole = len(samples) // FRAME * FRAME
     frames = samples[:whole].reshape(-1, FRAME)
-    found = np.sqrt(np.einsum("ij,ij->i", frames, frames) / FRAME)
+    found: npt.NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", frames, frames) / FRAME)
     if whole == len(samples):
         return found
     rest = samples[whole:]

@@ -1,0 +1,64 @@
+"""The listening socket and the HTTP server around a replica's application."""
+
+import contextlib
+import socket
+from collections.abc import Generator
+
+import uvicorn
+
+from stack.protocol import MAX_MESSAGE_BYTES
+from stack.replica.server import Replica
+
+
+class PortUnavailableError(Exception):
+    """The port can't be opened; the text says why, in a sentence for people."""
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers, which would end the process with the signal's code."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Leave signals to the caller."""
+        yield
+
+
+def make_server(replica: Replica) -> Server:
+    """Make the server of a replica; run it with ``serve(sockets=[listen(…)])``."""
+    return Server(
+        uvicorn.Config(
+            replica.app,
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            # Pings end sessions that are merely slow, and reading pauses while a session's audio
+            # waits, so a pong may be late for good reason. See listen for what ends dead ones.
+            ws_ping_interval=None,
+            ws_per_message_deflate=False,  # noise does not compress; it costs time on both sides
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=1,
+        )
+    )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the listening socket; port 0 takes a free one. Raises PortUnavailableError."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    opened = socket.socket(family, socket.SOCK_STREAM)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # Accepted sockets inherit the kernel's own probes. They notice machines that are gone, and are
+    # answered however busy a program is.
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if hasattr(socket, "TCP_KEEPIDLE"):
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
+    try:
+        opened.bind((host, port))
+        # Two processes may bind one address; only one may listen.
+        opened.listen(1024)
+    except OSError as error:
+        opened.close()
+        reason = (error.strerror or str(error)).lower()
+        raise PortUnavailableError(
+            f"Port {port} on {host} can't be opened: {reason}; choose another with --port."
+        ) from None
+    return opened
