@@ -15,7 +15,7 @@ import numpy as np
 from stack.protocol import SAMPLE_RATE, Segment, SessionOptions
 from stack.replica.segments import agree, between, cut, words_in_stream
 from stack.replica.transcriber import Heard, Request
-from stack.replica.voice import Samples, is_silent, quietest, trailing_silence
+from stack.replica.voice import Samples, is_silent, quietest, silent_edges
 
 PAUSE: Final = 0.8
 """Seconds of silence after which what was said before is complete."""
@@ -180,8 +180,8 @@ class Session:
 
     def _take_in(self, work: Pass, heard: Heard) -> None:
         self._spoken = self._spoken or (heard.voice and not work.silent)
-        silence = trailing_silence(work.request.samples)
-        segments = self._in_stream(work, heard, silence)
+        lead, silence = silent_edges(work.request.samples)
+        segments = self._in_stream(work, heard, lead, silence)
         if not segments:
             self._apply_nothing(work, heard, silence)
             return
@@ -258,7 +258,7 @@ class Session:
             words=words if self.options.word_timestamps else None,
         )
 
-    def _in_stream(self, work: Pass, heard: Heard, silence: float) -> list[Segment]:
+    def _in_stream(self, work: Pass, heard: Heard, lead: float, silence: float) -> list[Segment]:
         """Move segments to the stream's time, in order, after what is settled.
 
         Segments without text, and text invented for the silence at the end, are dropped.
@@ -266,8 +266,8 @@ class Session:
         if heard.no_speech > self.options.no_speech_thresh:
             return []
         found: list[Segment] = []
-        earliest = self._settled_to
-        # Nothing is spoken in the silence at the end, whatever the model says of its times.
+        # Nothing is spoken in the silence at both ends, whatever the model says of its times.
+        earliest = max(self._settled_to, work.start + max(0.0, lead - 0.1))
         latest = round(max(earliest, work.end - max(0.0, silence - 0.2)), 3)
         sound_ends = work.end - silence
         for segment in heard.segments:

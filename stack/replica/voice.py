@@ -38,15 +38,21 @@ def is_silent(samples: Samples) -> bool:
     return not len(samples) or bool(levels(samples).max() < SILENCE)
 
 
-def trailing_silence(samples: Samples) -> float:
-    """Give the seconds of silence at the end, measured against the loudest parts."""
+def silent_edges(samples: Samples) -> tuple[float, float]:
+    """Give the seconds of silence at the beginning and at the end.
+
+    Silence is measured against the loudest parts; without any sound, all of it is at both ends.
+    """
+    length = len(samples) / SAMPLE_RATE
     if not len(samples):
-        return 0.0
+        return 0.0, 0.0
     found = levels(samples)
     threshold = max(SILENCE, RELATIVE_SILENCE * float(np.percentile(found, 95)))
     loud = np.flatnonzero(found >= threshold)
-    silent = len(found) - (int(loud[-1]) + 1 if len(loud) else 0)
-    return min(silent * FRAME, len(samples)) / SAMPLE_RATE
+    if not len(loud):
+        return length, length
+    before = int(loud[0]) * FRAME / SAMPLE_RATE
+    return before, max(0.0, length - (int(loud[-1]) + 1) * FRAME / SAMPLE_RATE)
 
 
 def quietest(samples: Samples, low: float, high: float) -> float:

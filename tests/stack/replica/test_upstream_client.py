@@ -1,0 +1,36 @@
+"""Upstream's own client, as released, against a replica."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from upstream_environment import UpstreamUnavailableError, interpreter
+
+SCRIPT = Path(__file__).with_name("upstream_client.py")
+
+
+@pytest.mark.upstream
+def test_upstreams_client_transcribes_a_clip(running, clip, tmp_path):
+    try:
+        python = interpreter()
+    except UpstreamUnavailableError as error:
+        pytest.skip(f"upstream's client can't be installed: {error}")
+    srt = tmp_path / "output.srt"
+    # It waits until no text has come for 15 s before it says that the audio is over.
+    done = subprocess.run(
+        [python, SCRIPT, "127.0.0.1", str(running.port), clip.path, srt],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "Server Running with backend faster_whisper" in done.stdout
+    assert "ERROR False" in done.stdout
+    flags = re.search(r"SEGMENTS \[(.*)\]", done.stdout)[1].split(", ")
+    assert flags.count("True") >= 3
+    lines = srt.read_text(encoding="utf-8").splitlines()
+    text = " ".join(line for line in lines if line and not line.isdigit() and "-->" not in line)
+    assert clip.wer(text) <= 0.05, text
