@@ -12,7 +12,7 @@ import av
 import av.error
 
 from loadtest.clips import AUDIO_SUFFIXES, MAX_CLIP_SECONDS, ClipError
-from loadtest.files import write_atomically
+from stack.files import write_atomically
 from stack.protocol import SAMPLE_RATE
 
 

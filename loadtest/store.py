@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from loadtest.files import write_atomically
 from loadtest.journal import JOURNAL_SUFFIX, JournalError, JournalInUseError, recover_run
 from loadtest.runfile import SCHEMA_VERSION, Run
+from stack.files import write_atomically
 
 MAX_RUN_BYTES: Final = 512 * 1024 * 1024
 

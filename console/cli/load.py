@@ -23,11 +23,11 @@ from console.cli.progress import ProgressView, progress_view
 from console.target import StackTarget
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
-from loadtest.files import write_atomically
 from loadtest.plan import LoadPlan, Slo
 from loadtest.runfile import Run
 from loadtest.verdict import series_verdict
 from stack.engine import Engine
+from stack.files import write_atomically
 from stack.protocol import AudioFormat
 from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, EngineName
 from test_audio import CLIPS_DIRECTORY

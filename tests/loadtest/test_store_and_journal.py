@@ -11,7 +11,7 @@ import pytest
 from support.runs import example_run, header_for
 
 from loadtest.events import ClientFinished, ClientReady, Progress
-from loadtest.files import write_atomically
+from stack.files import write_atomically
 from loadtest.journal import JournalError, JournalInUseError, JournalWriter, recover_run
 from loadtest.runfile import Outcome, Run, RunStatus, run_json_schema
 from loadtest.store import RunFileError, RunStore

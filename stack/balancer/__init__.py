@@ -1,0 +1,1 @@
+"""The built-in balancer: passes each session on to a replica, unparsed."""

@@ -1,0 +1,1 @@
+"""The process engine: replicas and balancer as processes of this machine."""

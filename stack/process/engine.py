@@ -1,0 +1,369 @@
+"""The process engine: writes what a stack should be, and reads what the supervisor says it is."""
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+
+from stack.engine import StackError
+from stack.process import logs, parts
+from stack.process.preflight import check_memory, check_model, check_port
+from stack.process.state import Desired, Phase, StackDirectory, State, state_root
+from stack.spec import MAX_REPLICAS, StackSpec
+from stack.status import (
+    BalancerStatus,
+    LogLine,
+    ReplicaSample,
+    ReplicaState,
+    ReplicaStatus,
+    StackState,
+    StackStatus,
+)
+from stack.telemetry.sampler import Sampler, Source
+
+_LOOK_INTERVAL = 0.1
+_FAILURES_OF_A_FRESH_START = 2
+"""Deaths before a replica was ever ready after which bringing the stack up is given up."""
+
+
+class ProcessEngine:
+    """Looks after one stack of processes. Implements ``stack.engine.Engine``."""
+
+    def __init__(self, stack_name: str, state_directory: Path | None = None) -> None:
+        root = state_directory / "stacks" if state_directory else state_root()
+        self._directory = StackDirectory(root / stack_name)
+        self._name = stack_name
+        self._sampler = Sampler()
+        # Kept so that a supervisor that has ended is reaped, not left a zombie of this process.
+        self._supervisors: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def stack_name(self) -> str:
+        """The stack this engine instance looks after."""
+        return self._name
+
+    # --- changing it ----------------------------------------------------------------------------
+
+    async def up(
+        self, spec: StackSpec, *, wait: bool = True, timeout: float = 120.0
+    ) -> StackStatus:
+        """Bring the stack up as ``spec`` says, or adopt it when it already runs as such."""
+        fresh = await asyncio.to_thread(self._prepare, spec)
+        await asyncio.to_thread(self._ensure_supervisor)
+        if not wait:
+            return await self.status()
+        try:
+            return await self._until(_all_ready, "come up", timeout, fresh=fresh)
+        except (StackError, asyncio.CancelledError):
+            if fresh:
+                # What never came up is not left half-alive.
+                await asyncio.shield(self.down())
+            raise
+
+    def _prepare(self, spec: StackSpec) -> bool:
+        """Write the desired state; returns whether the stack is new."""
+        with self._directory.lock():
+            desired = self._directory.read_desired()
+            if desired is not None and desired.phase is Phase.DOWN:
+                raise StackError(
+                    f"Stack '{self._name}' is going down; wait for 'whisperctl down' to end."
+                )
+            check_model(spec.replica.model)
+            if desired is None:
+                check_memory(spec.replica.model, spec.replicas)
+                port = check_port(spec.balancer.host, spec.balancer.port)
+                balancer = spec.balancer.model_copy(update={"port": port})
+                spec = spec.model_copy(update={"balancer": balancer})
+                first = Desired(spec=spec, replicas=())
+                self._directory.create(first.with_count(spec.replicas))
+                return True
+            self._refuse_other(desired.spec, spec)
+            more = spec.replicas - len(desired.replicas)
+            check_memory(spec.replica.model, more)
+            self._directory.write_desired(desired.with_count(spec.replicas))
+            return False
+
+    def _refuse_other(self, running: StackSpec, wanted: StackSpec) -> None:
+        """Raise StackError when the running stack is another than the wanted one."""
+        port = wanted.balancer.port or running.balancer.port
+        balancer = wanted.balancer.model_copy(update={"port": port})
+        wanted = wanted.model_copy(update={"replicas": running.replicas, "balancer": balancer})
+        if wanted == running:
+            return
+        there, asked = _flat(running), _flat(wanted)
+        differing = ", ".join(
+            f"{name} {there[name]} instead of {asked[name]}"
+            for name in asked
+            if asked[name] != there[name]
+        )
+        raise StackError(
+            f"Stack '{self._name}' already runs with {differing}; "
+            "end it with 'whisperctl down' first, or name another with --name."
+        )
+
+    async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
+        """End the stack and leave nothing: no process, port or state file."""
+        if not await asyncio.to_thread(self._directory.exists):
+            return
+        await asyncio.to_thread(self._ask_down, drain)
+        await asyncio.to_thread(self._ensure_supervisor)
+        deadline = time.monotonic() + timeout
+        while await asyncio.to_thread(self._directory.path.exists):
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"Stack '{self._name}' is not down after {timeout:g} s; "
+                    "see 'whisperctl logs' and try 'whisperctl down' again."
+                )
+            await asyncio.sleep(_LOOK_INTERVAL)
+        # The directory goes just before the supervisor does.
+        for supervisor in self._supervisors:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(supervisor.wait, 5)
+        self._supervisors.clear()
+
+    def _ask_down(self, drain: bool) -> None:
+        with self._directory.lock():
+            desired = self._directory.read_desired()
+            if desired is not None:
+                update = {"phase": Phase.DOWN, "drain_on_down": drain}
+                self._directory.write_desired(desired.model_copy(update=update))
+
+    async def scale(
+        self, replicas: int, *, wait: bool = True, timeout: float = 120.0
+    ) -> StackStatus:
+        """Change the number of replicas; a replica that goes is drained first."""
+        return await self._scale(lambda _: replicas, wait=wait, timeout=timeout)
+
+    async def scale_by(
+        self, difference: int, *, wait: bool = False, timeout: float = 120.0
+    ) -> StackStatus:
+        """Change the number of replicas by so many; asked five times at once it counts five."""
+        return await self._scale(lambda count: count + difference, wait=wait, timeout=timeout)
+
+    async def _scale(
+        self, count: Callable[[int], int], *, wait: bool, timeout: float
+    ) -> StackStatus:
+        def change(desired: Desired) -> Desired:
+            wanted = count(len(desired.replicas))
+            if not 0 <= wanted <= MAX_REPLICAS:
+                raise StackError(
+                    f"A stack can't have {wanted} replicas; ask for 0 to {MAX_REPLICAS}."
+                )
+            check_memory(desired.spec.replica.model, wanted - len(desired.replicas))
+            return desired.with_count(wanted)
+
+        return await self._change(change, "scale", wait=wait, timeout=timeout)
+
+    async def drain(self, replica: str) -> StackStatus:
+        """Send no new session to this replica; it goes when its last one has ended."""
+
+        def change(desired: Desired) -> Desired:
+            self._known(desired, replica)
+            return desired.with_names([name for name in desired.replicas if name != replica])
+
+        return await self._change(change, "drain", wait=False, timeout=0.0)
+
+    async def restart(
+        self, replica: str, *, wait: bool = True, timeout: float = 120.0
+    ) -> StackStatus:
+        """Replace this replica's process by a fresh one."""
+
+        def change(desired: Desired) -> Desired:
+            self._known(desired, replica)
+            generations = dict(desired.generations)
+            generations[replica] = generations.get(replica, 0) + 1
+            return desired.model_copy(update={"generations": generations})
+
+        return await self._change(change, "restart", wait=wait, timeout=timeout)
+
+    def _known(self, desired: Desired, replica: str) -> None:
+        if replica not in desired.replicas:
+            names = ", ".join(desired.replicas) or "none"
+            raise StackError(f"Stack '{self._name}' has no replica '{replica}'; it has {names}.")
+
+    async def _change(
+        self, change: Callable[[Desired], Desired], what: str, *, wait: bool, timeout: float
+    ) -> StackStatus:
+        await asyncio.to_thread(self._directory.change, change)
+        await asyncio.to_thread(self._ensure_supervisor)
+        if wait:
+            return await self._until(_all_ready, what, timeout)
+        return await self.status()
+
+    def _ensure_supervisor(self) -> None:
+        """Start a supervisor unless one lives; of two started at once the second ends itself."""
+        self._supervisors = [one for one in self._supervisors if one.poll() is None]
+        if self._directory.is_supervised():
+            return
+        command = [sys.executable, "-m", "stack.process", str(self._directory.path)]
+        self._supervisors.append(parts.start(command, self._directory.logs / "supervisor.log"))
+
+    async def _until(
+        self,
+        reached: Callable[[Desired, State], bool],
+        what: str,
+        timeout: float,
+        *,
+        fresh: bool = False,
+    ) -> StackStatus:
+        deadline = time.monotonic() + timeout
+        while True:
+            desired = await asyncio.to_thread(self._directory.read_desired)
+            if desired is None or desired.phase is Phase.DOWN:
+                raise StackError(f"Stack '{self._name}' was taken down meanwhile.")
+            state = await asyncio.to_thread(self._directory.read_state)
+            if reached(desired, state):
+                return await self.status()
+            if fresh:
+                _give_up_on_deaths(state)
+            if time.monotonic() > deadline:
+                waiting = ", ".join(
+                    f"{record.name} {record.state.value}"
+                    for record in state.replicas
+                    if record.state is not ReplicaState.READY
+                )
+                raise StackError(
+                    f"Stack '{self._name}' did not {what} within {timeout:g} s "
+                    f"({waiting or 'the balancer does not answer'}); see 'whisperctl logs'."
+                )
+            await asyncio.to_thread(self._ensure_supervisor)
+            await asyncio.sleep(_LOOK_INTERVAL)
+
+    # --- looking at it --------------------------------------------------------------------------
+
+    async def status(self) -> StackStatus:
+        """Return the stack as it is now; state ``absent`` when there is none."""
+        return await asyncio.to_thread(self._status)
+
+    def _status(self) -> StackStatus:
+        self._supervisors = [one for one in self._supervisors if one.poll() is None]
+        desired = self._directory.read_desired()
+        if desired is None:
+            return StackStatus(name=self._name, state=StackState.ABSENT)
+        state = self._directory.read_state()
+        supervised = self._directory.is_supervised()
+        replicas = tuple(
+            ReplicaStatus(
+                name=record.name,
+                # Without a supervisor nobody writes down that a process has gone.
+                state=record.state if record.process and record.process.find() else _gone(record),
+                address=f"127.0.0.1:{record.port}" if record.port else "",
+                pid=record.process.pid if record.process else None,
+                started_at=record.started_at,
+                restarts=record.restarts,
+                detail=record.detail,
+            )
+            for record in state.replicas
+        )
+        spec = desired.spec
+        balancer = BalancerStatus(
+            address=f"{spec.balancer.host}:{spec.balancer.port}",
+            alive=bool(state.balancer.process and state.balancer.process.find())
+            and state.balancer.alive,
+            pid=state.balancer.process.pid if state.balancer.process else None,
+            restarts=state.balancer.restarts,
+        )
+        return StackStatus(
+            name=self._name,
+            state=_stack_state(desired, replicas, balancer),
+            spec=spec,
+            replicas=replicas,
+            balancer=balancer,
+            supervised=supervised,
+            events=tuple(state.events),
+        )
+
+    async def stats(self) -> Mapping[str, ReplicaSample]:
+        """Sample every replica once; a source that doesn't answer costs its own cells only."""
+        state = await asyncio.to_thread(self._directory.read_state)
+        sources = [
+            Source(
+                name=record.name,
+                pid=record.process.pid if record.process else None,
+                address=f"127.0.0.1:{record.port}" if record.port else None,
+            )
+            for record in state.replicas
+        ]
+        return await self._sampler.sample(sources)
+
+    async def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
+        """Yield the status whenever it has changed, the first at once."""
+        last: StackStatus | None = None
+        while True:
+            status = await self.status()
+            if status != last:
+                last = status
+                yield status
+            await asyncio.sleep(interval)
+
+    async def logs(
+        self, replica: str | None = None, *, follow: bool = False, tail: int = 200
+    ) -> AsyncIterator[LogLine]:
+        """Yield the last ``tail`` lines of one replica, or of all parts; go on with ``follow``."""
+        if not await asyncio.to_thread(self._directory.exists):
+            raise StackError(
+                f"There is no stack '{self._name}'; bring one up with 'whisperctl up'."
+            )
+        if replica is not None:
+            known = await asyncio.to_thread(logs.sources, self._directory.logs)
+            if replica not in known:
+                raise StackError(
+                    f"Stack '{self._name}' has no part '{replica}'; it has {', '.join(known)}."
+                )
+        async for line in logs.read(self._directory.logs, replica, follow=follow, tail=tail):
+            yield line
+
+
+def _gone(record: object) -> ReplicaState:
+    state = getattr(record, "state", ReplicaState.DEAD)
+    return ReplicaState.DEAD if state is not ReplicaState.STARTING else ReplicaState.STARTING
+
+
+def _all_ready(desired: Desired, state: State) -> bool:
+    names = tuple(record.name for record in state.replicas)
+    return (
+        names == desired.replicas
+        and state.balancer.alive
+        and all(
+            record.state is ReplicaState.READY
+            and record.generation >= desired.generations.get(record.name, 0)
+            for record in state.replicas
+        )
+    )
+
+
+def _give_up_on_deaths(state: State) -> None:
+    for record in state.replicas:
+        if record.failures >= _FAILURES_OF_A_FRESH_START:
+            reason = record.detail or "it wrote nothing"
+            raise StackError(f"{record.name} can't be started: {reason}")
+    if state.balancer.restarts >= _FAILURES_OF_A_FRESH_START and not state.balancer.alive:
+        text = next((e.text for e in reversed(state.events) if e.subject == "balancer"), "")
+        raise StackError(f"The balancer can't be started: {text}")
+
+
+def _stack_state(
+    desired: Desired, replicas: tuple[ReplicaStatus, ...], balancer: BalancerStatus
+) -> StackState:
+    if desired.phase is Phase.DOWN:
+        return StackState.STOPPING
+    ready = {replica.name for replica in replicas if replica.state is ReplicaState.READY}
+    if balancer.alive and set(desired.replicas) <= ready:
+        return StackState.READY
+    starting = any(replica.state is ReplicaState.STARTING for replica in replicas)
+    if not ready and (starting or not replicas):
+        return StackState.STARTING
+    return StackState.DEGRADED
+
+
+def _flat(spec: StackSpec) -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for name, value in spec.model_dump(mode="json").items():
+        if isinstance(value, dict):
+            flat |= {f"{name} {key}".replace("_", " "): inner for key, inner in value.items()}
+        else:
+            flat[name.replace("_", " ")] = value
+    return flat

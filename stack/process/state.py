@@ -1,0 +1,250 @@
+"""The state directory of a stack: what it should be, and what runs.
+
+``desired.json`` is written by commands, ``state.json`` by the supervisor alone. Both are replaced
+whole. Whoever changes the desired state holds a lock meanwhile, so that no change is lost; the
+supervisor holds another for as long as it lives, so that there is never a second one and everybody
+can see whether there is one, however it died.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+import platformdirs
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from stack.engine import StackError
+from stack.files import write_atomically
+from stack.spec import StackSpec
+from stack.status import ReplicaState, StackEvent
+
+EVENTS_KEPT: Final = 200
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def state_root() -> Path:
+    """Return the directory under which every stack has its own."""
+    named = os.environ.get("WHISPERCTL_STATE_DIR")
+    base = Path(named) if named else Path(platformdirs.user_state_dir("whisperctl"))
+    return base / "stacks"
+
+
+class ProcessIdentity(BaseModel):
+    """A process, told from later ones that got the same id."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    create_time: float
+    """Seconds since the epoch, as the kernel says."""
+
+    @classmethod
+    def of(cls, pid: int) -> "ProcessIdentity | None":
+        """Return a running process's identity."""
+        try:
+            return cls(pid=pid, create_time=psutil.Process(pid).create_time())
+        except psutil.Error:
+            return None
+
+    def find(self) -> psutil.Process | None:
+        """Return the process while it runs; a zombie does not."""
+        try:
+            process = psutil.Process(self.pid)
+            if abs(process.create_time() - self.create_time) > 0.02:
+                return None
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+        except psutil.Error:
+            return None
+        return process
+
+
+class Phase(StrEnum):
+    """Whether the stack should be."""
+
+    UP = "up"
+    DOWN = "down"
+
+
+class Desired(BaseModel):
+    """What the stack should be."""
+
+    spec: StackSpec
+    phase: Phase = Phase.UP
+    replicas: tuple[str, ...]
+    """Names, so that a drained replica goes and no other."""
+    generations: dict[str, int] = {}
+    """A replica whose number has grown is to be replaced by a fresh process."""
+    drain_on_down: bool = False
+
+    def with_count(self, count: int) -> "Desired":
+        """Return the same with ``count`` replicas: the last go, the lowest free names come."""
+        names = list(self.replicas[:count])
+        number = 1
+        while len(names) < count:
+            if (name := f"replica-{number}") not in self.replicas:
+                names.append(name)
+            number += 1
+        return self.with_names(names)
+
+    def with_names(self, names: list[str]) -> "Desired":
+        """Return the same with these replicas, in the order of their numbers."""
+        ordered = tuple(sorted(names, key=lambda name: (len(name), name)))
+        spec = self.spec.model_copy(update={"replicas": len(ordered)})
+        return self.model_copy(update={"spec": spec, "replicas": ordered})
+
+
+class ReplicaRecord(BaseModel):
+    """One replica as the supervisor knows it."""
+
+    name: str
+    state: ReplicaState = ReplicaState.STARTING
+    process: ProcessIdentity | None = None
+    port: int | None = None
+    generation: int = 0
+    restarts: int = 0
+    failures: int = 0
+    """Deaths in a row without a stable minute between."""
+    started_at: float | None = None
+    detail: str = ""
+
+
+class BalancerRecord(BaseModel):
+    """The balancer as the supervisor knows it."""
+
+    process: ProcessIdentity | None = None
+    restarts: int = 0
+    alive: bool = False
+
+
+class State(BaseModel):
+    """What runs; written by the supervisor alone."""
+
+    replicas: list[ReplicaRecord] = []
+    balancer: BalancerRecord = Field(default_factory=BalancerRecord)
+    events: list[StackEvent] = []
+    stopping: bool = False
+
+
+class StackDirectory:
+    """One stack's state directory. Every method does blocking file I/O."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def logs(self) -> Path:
+        """Directory of the parts' logs."""
+        return self.path / "logs"
+
+    @property
+    def balancer_config(self) -> Path:
+        """The balancer's configuration file."""
+        return self.path / "balancer.json"
+
+    def exists(self) -> bool:
+        """Whether there is a stack."""
+        return (self.path / "desired.json").is_file()
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the lock under which the desired state is changed. It leaves no file behind."""
+        root = self.path.parent
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(root, os.O_RDONLY)
+        except OSError as error:
+            raise StackError(
+                f"State directory {root} can't be used: {error.strerror}; "
+                "name another one in WHISPERCTL_STATE_DIR."
+            ) from None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
+
+    def create(self, desired: Desired) -> None:
+        """Make the directory of a new stack."""
+        self.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path.chmod(0o700)
+        self.write_desired(desired)
+
+    def read_desired(self) -> Desired | None:
+        """Return what the stack should be; None when there is no stack."""
+        return _read(self.path / "desired.json", Desired)
+
+    def write_desired(self, desired: Desired) -> None:
+        """Replace what the stack should be."""
+        data = desired.model_dump_json(indent=1).encode()
+        write_atomically(self.path / "desired.json", data, mode=0o600)
+
+    def change(self, change: Callable[[Desired], Desired]) -> Desired:
+        """Change what the stack should be, under the lock; raises StackError without a stack."""
+        with self.lock():
+            desired = self.read_desired()
+            if desired is None or desired.phase is Phase.DOWN:
+                raise StackError(
+                    f"There is no stack '{self.path.name}'; bring one up with 'whisperctl up'."
+                )
+            changed = change(desired)
+            if changed != desired:
+                self.write_desired(changed)
+            return changed
+
+    def read_state(self) -> State:
+        """Return what runs, as the supervisor last wrote it."""
+        return _read(self.path / "state.json", State) or State()
+
+    def write_state(self, state: State) -> None:
+        """Replace what runs."""
+        data = state.model_dump_json(indent=1).encode()
+        write_atomically(self.path / "state.json", data, mode=0o600)
+
+    def remove(self) -> None:
+        """Delete the directory and everything in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def claim_supervision(self) -> int | None:
+        """Take the supervisor's lock and return its handle; None when somebody has it."""
+        return self._supervision(fcntl.LOCK_EX)
+
+    def is_supervised(self) -> bool:
+        """Whether a supervisor lives."""
+        # A shared lock, so that two who ask at once don't take each other for a supervisor.
+        handle = self._supervision(fcntl.LOCK_SH)
+        if handle is None:
+            return self.exists()
+        os.close(handle)
+        return False
+
+    def _supervision(self, kind: int) -> int | None:
+        try:
+            handle = os.open(self.path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return None
+        return handle
+
+
+def _read(path: Path, model: type[_Model]) -> _Model | None:
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValidationError) as error:
+        raise StackError(
+            f"State file {path} is unusable ({str(error).splitlines()[0]}); "
+            "if the stack doesn't run any more, delete its directory."
+        ) from None

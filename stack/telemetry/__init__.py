@@ -1,0 +1,1 @@
+"""What replicas cost: CPU, memory, GPU, sessions; and what machine this is."""

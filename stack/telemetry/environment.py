@@ -1,0 +1,65 @@
+"""What machine a run was made on. No name of host or user: run files are shared."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+from pydantic import BaseModel
+
+from stack.telemetry.gpu import GpuReader
+
+
+class GpuFacts(BaseModel):
+    """One card."""
+
+    name: str
+    memory: int | None
+    """Bytes."""
+    driver: str | None
+
+
+class Environment(BaseModel):
+    """A machine, as far as figures depend on it."""
+
+    whisperctl: str
+    python: str
+    system: str
+    machine: str
+    cpu: str
+    cores: int | None
+    memory: int
+    """Bytes."""
+    gpus: list[GpuFacts] = []
+
+
+def environment() -> Environment:
+    """Look at this machine. Blocking: NVML and files."""
+    try:
+        own = version("whisperctl")
+    except PackageNotFoundError:
+        own = "unknown"
+    return Environment(
+        whisperctl=own,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.release()}",
+        machine=platform.machine(),
+        cpu=_cpu_model(),
+        cores=psutil.cpu_count(),
+        memory=psutil.virtual_memory().total,
+        gpus=[
+            GpuFacts(name=gpu.name, memory=gpu.memory, driver=gpu.driver)
+            for gpu in GpuReader().devices()
+        ],
+    )
+
+
+def _cpu_model() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name":
+                return value.strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
