@@ -36,6 +36,13 @@ class BalancerSpec(BaseModel):
     port: int = Field(default=DEFAULT_PORT, ge=0, le=65535)
     strategy: Strategy = Strategy.LEAST_CONNECTIONS
 
+    @property
+    def reach(self) -> str:
+        """``host:port`` under which this machine itself reaches the balancer."""
+        # Who listens everywhere can't be reached under that name.
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
+
 
 class ReplicaSpec(BaseModel):
     """What every replica of the stack runs."""

@@ -12,7 +12,7 @@ _MIB: Final = 2**20
 OFFLINE_REPLICA: Final = 220 * _MIB
 """Resident bytes of a replica with the offline model under load, measured: 160 to 200 MiB."""
 RUNTIME: Final = 400 * _MIB
-"""What a replica needs beside the weights of a larger model: interpreter, libraries, activations."""
+"""What a replica needs beside a larger model's weights: interpreter, libraries, activations."""
 
 _WEIGHTS: Final = {
     "tiny": 78,

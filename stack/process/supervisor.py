@@ -1,448 +1,359 @@
-"""The supervisor: twice a second makes what runs into what should run."""
+"""The supervisor: one process a stack, which makes what is into what should be.
+
+It compares and mends a few times a second and keeps nothing that matters in memory: a new one goes
+on from the state directory where a killed one left off, and adopts what runs.
+"""
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
 import subprocess
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
-from stack.engine import StackError
-from stack.process import identity
-from stack.process.directory import StackDirectory, write_atomically
-from stack.process.parts import (
-    bound_log,
-    free_port,
-    last_line,
-    module_command,
-    replica_command,
-    spawn,
-)
-from stack.process.plan import (
-    END_SECONDS,
-    STABLE_SECONDS,
-    Action,
-    Deed,
-    back_off,
-    balancer_config,
-    plan,
-)
-from stack.process.probe import ReplicaAnswer, ask_balancer, ask_drain, ask_replica, local_client
-from stack.process.state import Actual, ActualBalancer, ActualReplica, Desired, Phase, Stage
+import httpx
 
-log = logging.getLogger("supervisor")
+from stack.balancer.config import BalancerConfig, Target
+from stack.files import write_atomically
+from stack.process import parts
+from stack.process.state import (
+    EVENTS_KEPT,
+    Desired,
+    Phase,
+    ProcessIdentity,
+    ReplicaRecord,
+    StackDirectory,
+    State,
+)
+from stack.status import ReplicaState, StackEvent
 
-INTERVAL: Final = 0.5
-LOG_CHECK_TICKS: Final = 20
+INTERVAL: Final = 0.25
+"""Seconds between two comparisons."""
+BACKOFF_FIRST: Final = 0.5
+BACKOFF_LONGEST: Final = 30.0
+STABLE: Final = 60.0
+"""Seconds a replica must live for its earlier deaths to be forgotten."""
+ANSWER_TIMEOUT: Final = 1.0
+UNHEALTHY_AFTER: Final = 5.0
+"""Seconds without an answer after which a replica is unhealthy and gets no new session."""
+KILL_AFTER: Final = 8.0
+"""Seconds between the polite signal and the last one."""
+
+_log = logging.getLogger("stack.supervisor")
+
+
+def backoff(failures: int) -> float:
+    """Return the seconds to wait before the start after the ``failures``-th death in a row."""
+    return float(min(BACKOFF_LONGEST, BACKOFF_FIRST * 2 ** max(0, failures - 1)))
 
 
 class Supervisor:
-    """Looks after one stack; hold ``StackDirectory.supervision`` while it runs.
-
-    ``tick`` is one look with the deeds that follow from it; it returns False once the stack is
-    down and its files are gone.
-    """
+    """Looks after one stack until it is down."""
 
     def __init__(self, directory: StackDirectory) -> None:
-        self.directory = directory
-        self.actual = Actual()
+        self._directory = directory
+        self._state = directory.read_state()
         self._children: dict[int, subprocess.Popen[bytes]] = {}
-        self._written: Actual | None = None
-        self._config_text = ""
-        self._revision = 0
-        self._client = local_client()
-        self._ticks = 0
-
-    def adopt(self) -> None:
-        """Take over what an earlier supervisor left running."""
-        with contextlib.suppress(StackError):  # a damaged record: the marked processes remain
-            self.actual = self.directory.read_actual()
-        known = {each.process.pid for each in self.actual.replicas if each.process is not None}
-        if self.actual.balancer.process is not None:
-            known.add(self.actual.balancer.process.pid)
-        for part, processes in identity.marked_processes(self.directory.path).items():
-            for process in processes:
-                if process.pid not in known and not self._has_known_parent(process.pid, known):
-                    log.warning("A %s that nobody wrote down (pid %d) ends.", part, process.pid)
-                    identity.kill_family(process)
-        self._revision = int(time.time())
-        adopted = sum(identity.is_alive(each.process) for each in self.actual.replicas)
-        self.actual = self.actual.model_copy(update={"supervisor": identity.identify(os.getpid())})
-        if adopted:
-            self._event("stack", f"A new supervisor adopted {adopted} running replicas.")
-        self._write()
-
-    @staticmethod
-    def _has_known_parent(pid: int, known: set[int]) -> bool:
-        return any(parent in known for parent in identity.ancestors(pid))
+        self._answers: dict[str, dict[str, Any]] = {}
+        self._answered_at: dict[str, float] = {}
+        self._retry_at: dict[str, float] = {}
+        self._drain_until: dict[str, float] = {}
+        self._ended_at: dict[str, float] = {}
+        self._balancer_retry_at = 0.0
+        self._written: State | None = None
+        self._sequence = max((event.sequence for event in self._state.events), default=0)
 
     async def run(self) -> None:
-        """Tick until the stack is down."""
-        try:
+        """Supervise until the stack is down; its directory is gone then."""
+        if self._state.replicas:
+            self._event("stack", "A new supervisor has taken over.")
+        async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT, trust_env=False) as client:
             while True:
-                began = time.monotonic()
-                try:
-                    if not await self.tick():
-                        return
-                except Exception:
-                    # Whatever it was, the stack is better off watched.
-                    log.exception("A look at the stack failed.")
-                await asyncio.sleep(max(0.05, INTERVAL - (time.monotonic() - began)))
-        finally:
-            await self.close()
+                desired = await asyncio.to_thread(self._directory.read_desired)
+                if desired is None:
+                    # Somebody deleted the directory: end what we know of rather than leave it.
+                    await self._shut_down(client, drain=0.0)
+                    return
+                if desired.phase is Phase.DOWN:
+                    await self._go_down(client, desired)
+                    return
+                await self.step(client, desired)
+                await asyncio.sleep(INTERVAL)
 
-    async def close(self) -> None:
-        """Close the HTTP client."""
-        await self._client.aclose()
+    async def step(self, client: httpx.AsyncClient, desired: Desired) -> None:
+        """Compare once and mend what differs."""
+        await asyncio.to_thread(self._reap)
+        self._note_deaths()
+        await self._ask(client, [record for record in self._state.replicas if record.process])
+        self._judge()
+        self._add_missing(desired)
+        await asyncio.to_thread(self._start_due, desired)
+        await self._retire(client, desired)
+        # The balancer hears of a drain before the replica does, and of a warm replica at once.
+        await asyncio.to_thread(self._configure_balancer, desired)
+        await self._look_after_balancer(client, desired)
+        await asyncio.to_thread(self._save)
 
-    async def tick(self) -> bool:
-        """Look once and act; returns False when there is nothing left to look after."""
-        desired = await asyncio.to_thread(self.directory.read_desired)
-        if desired is None:
-            # Somebody removed the files by hand: nobody could ever end these processes.
-            self._end_everything()
-            return False
-        self._see_deaths(desired)
-        await self._balance(desired)
-        self._write()
-        open_connections = await self._ask_all(desired)
-        now = time.monotonic()
-        actions = plan(desired, self.actual, open_connections, now)
-        await self._take_out_first(desired, actions)
-        for action in actions:
-            await self._act(desired, action)
-        self._write_config(desired)
-        self._write()
-        self._ticks += 1
-        if self._ticks % LOG_CHECK_TICKS == 0:
-            await asyncio.to_thread(self._bound_logs)
-        if desired.phase is Phase.DOWN and not self.actual.replicas:
-            return not await self._finish()
-        return True
-
-    # -- seeing ---------------------------------------------------------------------------
-
-    def _exit_code(self, pid: int) -> int | None:
-        child = self._children.pop(pid, None)
-        return child.wait() if child is not None else None
+    # --- what there is --------------------------------------------------------------------------
 
     def _reap(self) -> None:
-        for child in self._children.values():
-            child.poll()
+        for pid, child in list(self._children.items()):
+            if child.poll() is not None:
+                del self._children[pid]
 
-    def _see_deaths(self, desired: Desired) -> None:
-        self._reap()
-        for replica in self.actual.replicas:
-            if replica.stage is Stage.GONE or identity.is_alive(replica.process):
+    def _note_deaths(self) -> None:
+        now = time.monotonic()
+        for record in self._state.replicas:
+            if record.process is None or record.process.find() is not None:
                 continue
-            code = self._exit_code(replica.process.pid) if replica.process else None
-            if replica.stage is Stage.ENDING:
-                self._update(replica.name, stage=Stage.GONE, process=None, ready=False)
-                self._event(replica.name, "has ended.")
-                continue
-            self._died(replica, code, desired)
-
-    def _died(self, replica: ActualReplica, code: int | None, desired: Desired) -> None:
-        now = time.monotonic()
-        stable = replica.ready_since is not None and now - replica.ready_since >= STABLE_SECONDS
-        failures = 1 if stable else replica.failures + 1
-        delay = back_off(failures)
-        said = last_line(self.directory.log(replica.name)) if not replica.ever_ready else ""
-        detail = how_it_ended(code) + (f": {said}" if said else "")
-        self._update(
-            replica.name,
-            stage=Stage.GONE,
-            process=None,
-            ready=False,
-            ready_since=None,
-            unanswered_since=None,
-            reported_draining=False,
-            sessions=None,
-            failures=failures,
-            start_failures=0 if replica.ever_ready else replica.start_failures + 1,
-            next_start=now + delay,
-            detail=detail,
-        )
-        text = f"{detail.rstrip('.')}; it starts again in {delay:g} s."
-        self._event(replica.name, text, severity="error")
-        self._write_config(desired)
-
-    async def _ask_all(self, desired: Desired) -> dict[str, int] | None:
-        live = [each for each in self.actual.replicas if each.stage is not Stage.GONE]
-        address = f"{_reachable(desired.spec.balancer.host)}:{desired.balancer_port}"
-        answers, open_connections = await asyncio.gather(
-            asyncio.gather(*(ask_replica(self._client, each.address) for each in live)),
-            ask_balancer(self._client, address),
-        )
-        for replica, answer in zip(live, answers, strict=True):
-            self._hear(replica, answer)
-        self._hear_balancer(open_connections)
-        return open_connections
-
-    def _hear(self, replica: ActualReplica, answer: ReplicaAnswer) -> None:
-        now = time.monotonic()
-        if not answer.answered:
-            since = replica.unanswered_since or now
-            if replica.ever_ready:
-                self._update(replica.name, unanswered_since=since)
-            return
-        changes: dict[str, Any] = {
-            "unanswered_since": None,
-            "sessions": answer.sessions,
-            "reported_draining": answer.draining,
-            "ready": answer.ready,
-        }
-        if answer.ready:
-            changes |= {"ever_ready": True, "start_failures": 0, "detail": ""}
-            changes["ready_since"] = replica.ready_since or now
-            if replica.ready_since is None and replica.stage is Stage.RUNNING:
-                self._event(replica.name, f"is ready after {now - replica.started:.1f} s.")
-        self._update(replica.name, **changes)
-
-    def _hear_balancer(self, open_connections: dict[str, int] | None) -> None:
-        answers = open_connections is not None
-        balancer = self.actual.balancer
-        changes: dict[str, Any] = {"answers": answers}
-        if answers:
-            changes |= {"ever_answered": True, "detail": ""}
-            if time.monotonic() - balancer.started >= STABLE_SECONDS:
-                changes["failures"] = 0
-        self._set_balancer(balancer.model_copy(update=changes))
-
-    # -- doing ----------------------------------------------------------------------------
-
-    async def _take_out_first(self, desired: Desired, actions: list[Action]) -> None:
-        """Let the balancer know before a replica that still takes sessions is ended."""
-        ending = {action.name for action in actions if action.deed is Deed.END}
-        sure = [each for each in self.actual.replicas if each.name in ending and each.ready]
-        if sure and desired.phase is Phase.UP:
-            for replica in sure:
-                self._update(replica.name, ready=False)
-            self._write_config(desired)
-            await asyncio.sleep(0.1)
-
-    async def _act(self, desired: Desired, action: Action) -> None:
-        now = time.monotonic()
-        replica = self._find(action.name)
-        match action.deed:
-            case Deed.START:
-                await asyncio.to_thread(self._start_replica, desired, action)
-            case Deed.TAKE_OUT:
-                self._update(
-                    action.name,
-                    stage=Stage.DRAINING,
-                    stage_since=now,
-                    deadline=action.deadline,
-                    drain_asked=False,
-                )
-                self._event(action.name, "gets no new session and goes when its last has ended.")
-            case Deed.ASK_DRAIN if replica is not None:
-                heard = await ask_drain(self._client, replica.address)
-                # Sessions counted before this moment may have grown since.
-                self._update(action.name, drain_asked=True, sessions=None)
-                if not heard:
-                    self._event(action.name, "did not take the drain request.", severity="warning")
-            case Deed.END if replica is not None:
-                identity.send_signal(replica.process, signal.SIGTERM)
-                self._update(
-                    action.name, stage=Stage.ENDING, stage_since=now, deadline=now + END_SECONDS
-                )
-            case Deed.KILL if replica is not None:
-                identity.kill_family(replica.process)
-                self._event(action.name, "did not end and was killed.", severity="warning")
-            case Deed.FORGET:
-                kept = tuple(each for each in self.actual.replicas if each.name != action.name)
-                self.actual = self.actual.model_copy(update={"replicas": kept})
-            case _:
-                pass
-
-    def _start_replica(self, desired: Desired, action: Action) -> None:
-        before = self._find(action.name)
-        port = free_port("127.0.0.1")
-        now = time.monotonic()
-        replica = ActualReplica(
-            name=action.name,
-            generation=action.generation,
-            host="127.0.0.1",
-            port=port,
-            started_at=time.time(),
-            started=now,
-            stage_since=now,
-        )
-        if before is not None:
-            replica = replica.model_copy(
-                update={
-                    "restarts": before.restarts + 1,
-                    "failures": before.failures,
-                    "start_failures": before.start_failures,
-                }
+            record.process = None
+            if record.name in self._drain_until:
+                continue  # it was asked to go
+            lived = time.time() - (record.started_at or 0.0)
+            record.failures = 1 if lived > STABLE else record.failures + 1
+            record.state = ReplicaState.DEAD
+            record.detail = parts.last_line(self._log_of(record.name))
+            delay = backoff(record.failures)
+            self._retry_at[record.name] = now + delay
+            self._event(
+                record.name, f"It died and is started again in {delay:g} s.", severity="error"
             )
+
+    async def _ask(self, client: httpx.AsyncClient, records: Iterable[ReplicaRecord]) -> None:
+        async def ask(record: ReplicaRecord) -> None:
+            try:
+                answer = await client.get(f"http://127.0.0.1:{record.port}/status")
+                self._answers[record.name] = answer.json()
+                self._answered_at[record.name] = time.monotonic()
+            except (httpx.HTTPError, ValueError):
+                self._answers.pop(record.name, None)
+
+        await asyncio.gather(*(ask(record) for record in records))
+
+    def _judge(self) -> None:
+        now = time.monotonic()
+        for record in self._state.replicas:
+            if record.process is None:
+                continue
+            answer = self._answers.get(record.name)
+            before = record.state
+            if answer is not None:
+                said = str(answer.get("state"))
+                known = said in {state.value for state in ReplicaState}
+                record.state = ReplicaState(said) if known else ReplicaState.UNHEALTHY
+            elif before is not ReplicaState.STARTING:
+                silent = now - self._answered_at.setdefault(record.name, now)
+                if silent > UNHEALTHY_AFTER:
+                    record.state = ReplicaState.UNHEALTHY
+            if record.name in self._drain_until:
+                record.state = ReplicaState.DRAINING
+            if record.state is before:
+                continue
+            record.detail = ""
+            if record.state is ReplicaState.READY:
+                self._event(record.name, "Ready: it takes sessions.")
+            elif record.state is ReplicaState.UNHEALTHY:
+                record.detail = f"no answer for {UNHEALTHY_AFTER:g} s; it gets no new session"
+                self._event(record.name, "It does not answer.", severity="warning")
+
+    # --- what should be -------------------------------------------------------------------------
+
+    def _add_missing(self, desired: Desired) -> None:
+        there = {record.name for record in self._state.replicas}
+        for name in desired.replicas:
+            if name not in there:
+                generation = desired.generations.get(name, 0)
+                self._state.replicas.append(ReplicaRecord(name=name, generation=generation))
+        self._state.replicas.sort(key=lambda record: (len(record.name), record.name))
+
+    def _start_due(self, desired: Desired) -> None:
+        now = time.monotonic()
+        for record in self._state.replicas:
+            due = now >= self._retry_at.get(record.name, 0.0)
+            if record.process is None and record.name in desired.replicas and due:
+                self._start(record, desired)
+
+    def _start(self, record: ReplicaRecord, desired: Desired) -> None:
+        record.port = parts.free_port()
+        command = parts.replica_command(desired.spec, record.name, record.port)
+        child = parts.start(command, self._log_of(record.name))
+        self._children[child.pid] = child
+        record.process = ProcessIdentity.of(child.pid)
+        if record.started_at is not None:
+            record.restarts += 1
+        record.started_at = time.time()
+        record.state = ReplicaState.STARTING
+        record.generation = desired.generations.get(record.name, 0)
+        for known in (self._drain_until, self._ended_at, self._answers, self._answered_at):
+            known.pop(record.name, None)
+        self._event(record.name, "Starting.")
+        # At once, so that a supervisor that dies now leaves no process that nobody knows.
+        self._save()
+
+    async def _retire(self, client: httpx.AsyncClient, desired: Desired) -> None:
+        """Drain and end replicas that should not be, or should be replaced."""
+        now = time.monotonic()
+        for record in list(self._state.replicas):
+            wanted = record.name in desired.replicas
+            if wanted and record.generation >= desired.generations.get(record.name, 0):
+                if record.process is not None and record.name not in self._ended_at:
+                    # It was to go and is wanted again before it went.
+                    await self._keep(client, record)
+                continue
+            if record.process is None:
+                if wanted:
+                    record.generation = desired.generations.get(record.name, 0)
+                    record.failures = 0
+                    self._retry_at.pop(record.name, None)
+                else:
+                    self._forget(record)
+                continue
+            if record.name not in self._drain_until:
+                self._drain_until[record.name] = now + desired.spec.drain_timeout
+                record.state = ReplicaState.DRAINING
+                self._event(record.name, "Draining: it keeps its sessions, gets no new one.")
+                continue  # the balancer hears of it first; the replica at the next comparison
+            await self._end_drained(client, record, now)
+
+    async def _keep(self, client: httpx.AsyncClient, record: ReplicaRecord) -> None:
+        """Replace a replica that was draining and is wanted again: its drain can't be undone."""
+        if record.name not in self._drain_until:
+            return
+        record.generation = -1
+        await self._end_drained(client, record, time.monotonic())
+
+    async def _end_drained(
+        self, client: httpx.AsyncClient, record: ReplicaRecord, now: float
+    ) -> None:
+        sessions = self._answers.get(record.name, {}).get("sessions")
+        if record.name not in self._ended_at:
+            await self._post_drain(client, record)
+            over = now >= self._drain_until[record.name]
+            if sessions == 0 or sessions is None or over:
+                if over and sessions:
+                    text = f"Its time to drain is over; {sessions} sessions are flushed and end."
+                    self._event(record.name, text, severity="warning")
+                self._ended_at[record.name] = now
+                await asyncio.to_thread(parts.end, record.process)
+        elif now - self._ended_at[record.name] > KILL_AFTER:
+            await asyncio.to_thread(parts.end, record.process, signal.SIGKILL)
+
+    async def _post_drain(self, client: httpx.AsyncClient, record: ReplicaRecord) -> None:
         try:
-            child = spawn(self.directory, action.name, replica_command(desired, action.name, port))
-        except OSError as error:
-            self._put(replica)
-            self._died(replica.model_copy(update={"detail": str(error)}), None, desired)
-            return
-        self._children[child.pid] = child
-        self._put(replica.model_copy(update={"process": identity.identify(child.pid)}))
-        self._write()
-        self._event(action.name, f"starts on port {port}.")
+            await client.post(f"http://127.0.0.1:{record.port}/drain")
+        except httpx.HTTPError as error:
+            _log.warning("%s did not take the drain: %s", record.name, type(error).__name__)
 
-    async def _balance(self, desired: Desired) -> None:
-        balancer = self.actual.balancer
+    def _forget(self, record: ReplicaRecord) -> None:
+        self._state.replicas.remove(record)
+        for known in (self._drain_until, self._ended_at, self._answers, self._retry_at):
+            known.pop(record.name, None)
+        self._event(record.name, "Gone.")
+
+    # --- the balancer ---------------------------------------------------------------------------
+
+    def _configure_balancer(self, desired: Desired) -> None:
+        config = BalancerConfig(
+            strategy=desired.spec.balancer.strategy,
+            targets=tuple(
+                Target(name=record.name, host="127.0.0.1", port=record.port)
+                for record in self._state.replicas
+                if record.state is ReplicaState.READY and record.port is not None
+            ),
+        )
+        data = config.model_dump_json(indent=1).encode()
+        path = self._directory.balancer_config
+        if not path.exists() or path.read_bytes() != data:
+            write_atomically(path, data, mode=0o600)
+
+    async def _look_after_balancer(self, client: httpx.AsyncClient, desired: Desired) -> None:
+        record = self._state.balancer
         now = time.monotonic()
-        if balancer.process is not None:
-            if identity.is_alive(balancer.process):
-                self._write_config(desired)
-                return
-            code = self._exit_code(balancer.process.pid)
-            failures = balancer.failures + 1
-            detail = how_it_ended(code)
-            if not balancer.ever_answered:
-                said = last_line(self.directory.log("balancer"))
-                detail += f": {said}" if said else ""
-            text = f"{detail.rstrip('.')}; it starts again in {back_off(failures):g} s."
-            self._event("balancer", text, severity="error")
-            balancer = balancer.model_copy(
-                update={
-                    "process": None,
-                    "answers": False,
-                    "failures": failures,
-                    "next_start": now + back_off(failures),
-                    "detail": detail,
-                }
-            )
-            self._set_balancer(balancer)
-        if desired.phase is Phase.UP and now >= (balancer.next_start or 0.0):
-            await asyncio.to_thread(self._start_balancer, desired, balancer)
+        if record.process is not None and record.process.find() is None:
+            record.process, record.alive = None, False
+            record.restarts += 1
+            self._balancer_retry_at = now + BACKOFF_FIRST
+            detail = parts.last_line(self._log_of("balancer"))
+            self._event("balancer", f"It died and is started again. {detail}", severity="error")
+        if record.process is None and now >= self._balancer_retry_at:
+            command = parts.balancer_command(desired.spec, self._directory.balancer_config)
+            child = await asyncio.to_thread(parts.start, command, self._log_of("balancer"))
+            self._children[child.pid] = child
+            record.process = ProcessIdentity.of(child.pid)
+            await asyncio.to_thread(self._save)
+        if record.process is not None:
+            try:
+                await client.get(f"http://{desired.spec.balancer.reach}/balancer/status")
+                record.alive = True
+            except httpx.HTTPError:
+                record.alive = False
 
-    def _start_balancer(self, desired: Desired, before: ActualBalancer) -> None:
-        self._write_config(desired)
-        command = module_command("stack.balancer")
-        child = spawn(
-            self.directory,
-            "balancer",
-            [*command, "--config", str(self.directory.balancer_config)],
-        )
-        self._children[child.pid] = child
-        self._set_balancer(
-            before.model_copy(
-                update={
-                    "process": identity.identify(child.pid),
-                    "started": time.monotonic(),
-                    "restarts": before.restarts + (before.next_start is not None),
-                    "next_start": None,
-                }
-            )
-        )
-        self._write()
+    # --- the end --------------------------------------------------------------------------------
 
-    def _write_config(self, desired: Desired) -> None:
-        config = balancer_config(desired, self.actual, time.monotonic())
-        text = config.model_dump_json()
-        if text == self._config_text:
-            return
-        self._revision += 1
-        stamped = config.model_copy(update={"revision": self._revision})
-        write_atomically(self.directory.balancer_config, stamped.model_dump_json(indent=1))
-        self._config_text = text
-        # A signal before the handlers stand would end it; the file's time tells it soon enough.
-        if self.actual.balancer.ever_answered and self.actual.balancer.answers:
-            identity.send_signal(self.actual.balancer.process, signal.SIGHUP)
+    async def _go_down(self, client: httpx.AsyncClient, desired: Desired) -> None:
+        self._state.stopping = True
+        self._event("stack", "Going down.")
+        await asyncio.to_thread(self._save)
+        drain = desired.spec.drain_timeout if desired.drain_on_down else 0.0
+        await self._shut_down(client, drain=drain)
+        await asyncio.to_thread(self._directory.remove)
 
-    # -- ending ---------------------------------------------------------------------------
+    async def _shut_down(self, client: httpx.AsyncClient, *, drain: float) -> None:
+        records = [record for record in self._state.replicas if record.process is not None]
+        if drain:
+            await asyncio.gather(*(self._post_drain(client, record) for record in records))
+            deadline = time.monotonic() + drain
+            while time.monotonic() < deadline:
+                await self._ask(client, records)
+                if not any(self._answers.get(r.name, {}).get("sessions") for r in records):
+                    break
+                await asyncio.sleep(INTERVAL)
+        identities = [record.process for record in records]
+        identities.append(self._state.balancer.process)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            alive = [one for one in identities if await asyncio.to_thread(parts.end, one, number)]
+            deadline = time.monotonic() + KILL_AFTER
+            while alive and time.monotonic() < deadline:
+                await asyncio.sleep(0.05)
+                await asyncio.to_thread(self._reap)
+                alive = [one for one in alive if one is not None and one.find() is not None]
 
-    async def _finish(self) -> bool:
-        """End the balancer and remove the files; False when the stack is wanted again."""
-        return await asyncio.to_thread(self._finish_now)
-
-    def _finish_now(self) -> bool:
-        with self.directory.locked():
-            desired = self.directory.read_desired()
-            if desired is not None and desired.phase is Phase.UP:
-                return False
-            self._end_everything()
-            self.directory.remove()
-            return True
-
-    def _end_everything(self) -> None:
-        parts = [each.process for each in self.actual.replicas]
-        parts.append(self.actual.balancer.process)
-        end_processes([part for part in parts if part is not None], self._reap)
-        for processes in identity.marked_processes(self.directory.path).values():
-            for process in processes:
-                identity.kill_family(process)
-        self._reap()
-
-    # -- bookkeeping ----------------------------------------------------------------------
-
-    def _bound_logs(self) -> None:
-        for path in self.directory.logs.glob("*.log"):
-            bound_log(path)
-
-    def _find(self, name: str) -> ActualReplica | None:
-        return next((each for each in self.actual.replicas if each.name == name), None)
-
-    def _put(self, replica: ActualReplica) -> None:
-        others = [each for each in self.actual.replicas if each.name != replica.name]
-        self.actual = self.actual.model_copy(update={"replicas": (*others, replica)})
-
-    def _update(self, name: str, **changes: Any) -> None:
-        self.actual = self.actual.model_copy(
-            update={
-                "replicas": tuple(
-                    each.model_copy(update=changes) if each.name == name else each
-                    for each in self.actual.replicas
-                )
-            }
-        )
-
-    def _set_balancer(self, balancer: ActualBalancer) -> None:
-        self.actual = self.actual.model_copy(update={"balancer": balancer})
+    # --- what is known of it --------------------------------------------------------------------
 
     def _event(self, subject: str, text: str, *, severity: str = "information") -> None:
-        log.info("%s: %s", subject, text)
-        self.actual = self.actual.with_event(subject, text, time=time.time(), severity=severity)
+        self._sequence += 1
+        event = StackEvent(
+            sequence=self._sequence,
+            time=time.time(),
+            subject=subject,
+            text=text,
+            severity=severity,
+        )
+        self._state.events = [*self._state.events[-(EVENTS_KEPT - 1) :], event]
+        _log.info("%s: %s", subject, text)
 
-    def _write(self) -> None:
-        if self.actual != self._written:
-            self.directory.write_actual(self.actual)
-            self._written = self.actual
+    def _save(self) -> None:
+        if self._state != self._written and self._directory.path.is_dir():
+            self._directory.write_state(self._state)
+            self._written = self._state.model_copy(deep=True)
+
+    def _log_of(self, part: str) -> Path:
+        return self._directory.logs / f"{part}.log"
 
 
-def how_it_ended(code: int | None) -> str:
-    """Return in words how a process ended; None is a process of an earlier supervisor."""
-    if code is None:
-        return "ended"
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was ended by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
-
-
-def end_processes(
-    parts: list[identity.PartIdentity], reap: Any = lambda: None, patience: float = END_SECONDS
-) -> None:
-    """Ask processes to end, wait ``patience`` seconds, then kill what is left. Blocks."""
-    for part in parts:
-        identity.send_signal(part, signal.SIGTERM)
+async def supervise(directory: StackDirectory, *, patience: float = 5.0) -> int:
+    """Supervise until the stack is down; returns 0 also when another supervisor does it."""
     deadline = time.monotonic() + patience
-    while time.monotonic() < deadline:
-        reap()
-        if not any(identity.is_alive(part) for part in parts):
-            return
-        time.sleep(0.05)
-    for part in parts:
-        identity.kill_family(part)
-    deadline = time.monotonic() + 2.0
-    while time.monotonic() < deadline and any(identity.is_alive(part) for part in parts):
-        reap()
-        time.sleep(0.02)
-
-
-def _reachable(host: str) -> str:
-    return "127.0.0.1" if host in ("0.0.0.0", "::", "") else host  # noqa: S104
+    while (handle := await asyncio.to_thread(directory.claim_supervision)) is None:
+        # Whoever only asks whether there is a supervisor holds the lock for a moment.
+        if time.monotonic() > deadline:
+            return 0
+        await asyncio.sleep(0.05)
+    try:
+        await Supervisor(directory).run()
+    finally:
+        os.close(handle)
+    return 0
