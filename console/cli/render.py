@@ -39,9 +39,9 @@ def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> R
     head = Text.assemble(
         ("Stack ", "bold"),
         (status.name, "bold"),
-        f"  {status.state.value}  {status.ready_replicas} of {status.spec.replicas} replicas ready",
-        f"  ws://{address}  model {status.spec.replica.model}",
-        f"  {status.spec.balancer.strategy.value.replace('_', ' ')}",
+        f"  {status.state.value}, {status.ready_replicas} of {status.spec.replicas} replicas ready",
+        f"\nws://{address}, {status.spec.balancer.strategy.value.replace('_', ' ')}",
+        f", model {status.spec.replica.model}\n",
     )
     table = _table(
         "replica", "state", "sessions", "CPU", "memory", "GPU memory", "GPU", "restarts", left=2

@@ -326,7 +326,9 @@ def _all_ready(desired: Desired, state: State) -> bool:
     names = tuple(record.name for record in state.replicas)
     return (
         names == desired.replicas
+        # Only when the balancer sends sessions there, too, does a replica really take them.
         and state.balancer.alive
+        and state.balancer.targets == desired.replicas
         and all(
             record.state is ReplicaState.READY
             and record.generation >= desired.generations.get(record.name, 0)

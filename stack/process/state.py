@@ -122,6 +122,8 @@ class BalancerRecord(BaseModel):
     process: ProcessIdentity | None = None
     restarts: int = 0
     alive: bool = False
+    targets: tuple[str, ...] = ()
+    """Replicas that it says new sessions go to."""
 
 
 class State(BaseModel):

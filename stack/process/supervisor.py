@@ -286,10 +286,11 @@ class Supervisor:
             await asyncio.to_thread(self._save)
         if record.process is not None:
             try:
-                await client.get(f"http://{desired.spec.balancer.reach}/balancer/status")
+                answer = await client.get(f"http://{desired.spec.balancer.reach}/balancer/status")
+                record.targets = tuple(answer.json()["targets"])
                 record.alive = True
-            except httpx.HTTPError:
-                record.alive = False
+            except (httpx.HTTPError, ValueError, KeyError, TypeError):
+                record.alive, record.targets = False, ()
 
     # --- the end --------------------------------------------------------------------------------
 
