@@ -119,7 +119,7 @@ def parse_options(message: str | bytes) -> SessionOptions:
         )
     try:
         raw = json.loads(message)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise ProtocolError("The first message must be a JSON object with the options.") from None
     if not isinstance(raw, dict):
         raise ProtocolError("The first message must be a JSON object with the options.")
@@ -246,7 +246,7 @@ def parse_server_message(text: str | bytes) -> ServerMessage:
     """Parse one message of any WhisperLive server; raises ProtocolError for anything else."""
     try:
         raw = json.loads(text)
-    except (ValueError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
         raise ProtocolError("The server sent a message that is not JSON.") from None
     if not isinstance(raw, dict):
         raise ProtocolError("The server sent JSON that is not an object.")

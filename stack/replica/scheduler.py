@@ -18,8 +18,8 @@ from stack.replica.session import Pass, Session
 from stack.replica.transcriber import Heard, Request
 
 FLUSH_HEAD_START: Final = 2.0
-"""Seconds by which a flush comes before others. Not without limit: a stream of flushes must not
-starve those who still talk."""
+"""Seconds by which a session's last pass comes before others. Not without limit: a stream of them
+must not starve those who still talk. A long file has to take its turns until its last pass."""
 
 _T = TypeVar("_T")
 _log = logging.getLogger("stack.replica")
@@ -141,7 +141,7 @@ class Scheduler:
     @staticmethod
     def _waiting_since(entry: Entry) -> float:
         since = entry.session.waiting_since()
-        return since - FLUSH_HEAD_START if entry.session.finishing else since
+        return since - FLUSH_HEAD_START if entry.session.ending else since
 
     def _next(self) -> tuple[Entry | None, float | None]:
         """Choose the next session, or say after how many seconds to look again."""

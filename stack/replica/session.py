@@ -20,6 +20,10 @@ from stack.replica.voice import Samples, is_silent, quietest, silent_edges
 PAUSE: Final = 0.8
 """Seconds of silence after which what was said before is complete."""
 
+CONTEXT: Final = 3.0
+"""A segment with another one after it, and this many seconds of audio, won't change any more: one
+pass is enough to complete it. This is what settles a file that is sent at once."""
+
 KEPT_SILENCE: Final = 0.5
 """Seconds of silence kept before audio to come: a word's soft beginning may hide in it."""
 
@@ -110,6 +114,11 @@ class Session:
         return self.finishing and self._length == 0
 
     @property
+    def ending(self) -> bool:
+        """The next pass is the last one."""
+        return self.finishing and self._length <= self._window
+
+    @property
     def completed_count(self) -> int:
         """How many segments are completed."""
         return self._completed_count
@@ -190,13 +199,11 @@ class Session:
             return
         over = work.final or silence >= PAUSE
         count = len(segments) if over else self._stable(segments, work)
-        if count:
-            self._repeats = 0
-        rest = segments[count:]
-        if work.full and not count:
+        completed, rest = segments[:count], segments[count:]
+        if work.full and rest:
             completed, rest = cut(segments, work.end)
-        else:
-            completed = segments[:count]
+        if completed:
+            self._repeats = 0
         self._open = [] if work.final else rest
         if completed:
             self._complete(completed)
@@ -315,7 +322,8 @@ class Session:
         for index, segment in enumerate(segments[:-1]):
             before = self._open[index] if index < len(self._open) else None
             pause = segments[index + 1].start - segment.end >= PAUSE
-            if not pause and not (before is not None and agree(before, segment)):
+            agreed = before is not None and agree(before, segment)
+            if not pause and not agreed and work.end - segment.end < CONTEXT:
                 return index
         last = segments[-1]
         before = self._open[len(segments) - 1] if len(self._open) == len(segments) else None

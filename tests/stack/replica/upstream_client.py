@@ -42,4 +42,3 @@ if __name__ == "__main__":
     client = TranscriptionClient(host, int(port), lang="en", output_transcription_path=srt)
     client(audio)
     print("SEGMENTS", [segment["completed"] for segment in client.client.transcript])
-    print("ERROR", client.client.server_error)
