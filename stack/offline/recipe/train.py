@@ -45,7 +45,7 @@ class Stage:
     mixture: Mixture = Mixture(previous_text=0.25)  # noqa: RUF009 (frozen)
 
 
-GENTLE: Final = Mixture(noisy=0.35, coloured=0.3, warped=0.35, previous_text=0.25)
+GENTLE: Final = Mixture(noisy=0.35, coloured=0.3, warped=0.35, previous_text=0.3)
 """For the end: more like what is listened to, less like the worst of it."""
 
 _LATE: Final = ((600, 12, 0.4), (1000, 10, 0.8), (1500, 6, 0.8), (2000, 5, 1.2), (3000, 4, 3))

@@ -5,6 +5,7 @@ word, end anywhere, hold some sentences or only noise, and be padded or not. Com
 for every step makes hours of speech out of every stored minute. Pure but for numpy.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -62,6 +63,9 @@ class Mixture:
     warped: float = 0.5
     offset: float = 0.1
     unpadded_floor: float = 0.12
+    jumps: float = 0.35
+    repeating: float = 0.6
+    """Of the jumps to another sentence and voice, those to a sentence with repeated words."""
 
 
 @dataclass
@@ -105,6 +109,11 @@ class Composer:
     def __post_init__(self) -> None:
         filters = mel_filters()
         frequencies = np.linspace(0, SAMPLE_RATE / 2, filters.shape[1])
+        self._repeating = [
+            number
+            for number, piece in enumerate(self.pieces)
+            if any(one.text == other.text for one, other in itertools.pairwise(piece.words))
+        ]
         self._centres = (filters * frequencies).sum(1) / filters.sum(1)
 
     def compose(self, source: Generator, frames: int) -> Window:
@@ -115,7 +124,7 @@ class Composer:
         words = np.zeros(frames // 2, np.int64)
         phonemes = np.zeros(frames // 2, np.int64)
         places = np.zeros((frames // 2, len(PLACES)), np.int64)
-        first = int(source.integers(len(self.pieces)))
+        first = self._jump(source)
         parts: list[Part] = []
         if chance() < mixture.silent:
             power = self._silence(source, heard)
@@ -140,6 +149,12 @@ class Composer:
         targets = ([IGNORED] * len(previous) + targets)[:TOKEN_LIMIT]
         spans = ([None] * len(previous) + spans)[:TOKEN_LIMIT]
         return Window(mels, offset, inputs, targets, spans, words, phonemes, places)
+
+    def _jump(self, source: Generator) -> int:
+        """Choose any sentence, often one with repeated words: they are the hardest to get right."""
+        if self._repeating and source.random() < self.mixture.repeating:
+            return self._repeating[int(source.integers(len(self._repeating)))]
+        return int(source.integers(len(self.pieces)))
 
     def _fill(
         self, source: Generator, first: int, power: Power, words: Labels, phonemes: Labels
@@ -168,8 +183,8 @@ class Composer:
                 parts.append(part)
             gaps = (source.uniform(0, 30), source.uniform(20, 120), source.uniform(100, 400))
             start += len(piece.logarithm) + int(source.choice(gaps, p=(0.4, 0.45, 0.15)))
-            other = int(source.integers(len(self.pieces)))
-            number = number + 1 if source.random() < 0.75 else other
+            jumps = source.random() < self.mixture.jumps
+            number = self._jump(source) if jumps else number + 1
             if source.random() < stopping:
                 break
         return parts
