@@ -21,6 +21,10 @@ FLUSH_HEAD_START: Final = 2.0
 """Seconds by which a session's last pass comes before others. Not without limit: a stream of them
 must not starve those who still talk. A long file has to take its turns until its last pass."""
 
+LAST_IDLE: Final = 5.0
+"""Seconds without audio after which even the last segment is completed. Clients may send several
+seconds at a time, and their pieces end within words."""
+
 _T = TypeVar("_T")
 _log = logging.getLogger("stack.replica")
 
@@ -91,8 +95,8 @@ class Entry:
 class Scheduler:
     """Gives the inference thread to sessions that are due, the longest-waiting first.
 
-    A session is due with ``min_chunk`` seconds of new audio, with any new audio once that has
-    waited twice as long, and always when it is finishing.
+    A session is due with ``min_chunk`` seconds of new audio, with any new audio or open text once
+    that has waited longer, and always when it is finishing.
     """
 
     def __init__(
@@ -134,8 +138,10 @@ class Scheduler:
             return float("inf")
         if session.finishing or session.unheard >= self._min_chunk:
             return 0.0
-        if session.unheard > 0:
+        if session.unheard > 0 or session.open_segments > 1:
             return session.waiting_since() + 2 * self._min_chunk
+        if session.open_segments == 1:
+            return session.waiting_since() + max(LAST_IDLE, 2 * self._min_chunk)
         return float("inf")
 
     @staticmethod
@@ -171,6 +177,10 @@ class Scheduler:
 
     async def _serve(self, entry: Entry) -> None:
         session = entry.session
+        if session.unheard == 0 and not session.finishing:
+            session.settle(time.monotonic())
+            entry.on_progress()
+            return
         work = session.next_pass()
         heard_before = session.heard
         begun = time.monotonic()

@@ -114,6 +114,11 @@ class Session:
         return self.finishing and self._length == 0
 
     @property
+    def open_segments(self) -> int:
+        """How many segments are not completed."""
+        return len(self._open)
+
+    @property
     def ending(self) -> bool:
         """The next pass is the last one."""
         return self.finishing and self._length <= self._window
@@ -221,6 +226,21 @@ class Session:
             self._complete(self._open)
             self._open = []
         self._advance(end / SAMPLE_RATE)
+
+    def settle(self, now: float) -> None:
+        """Complete text although no audio has come for a while: a client that stopped sending.
+
+        First all but the last segment, so that the last one is shown by itself; called again, that
+        one too. Upstream's client relies on it: when it ends, it keeps what was shown unfinished
+        unless a completed segment has the same text.
+        """
+        self._looked_at = now
+        if self.language is None or not self._open:
+            return
+        count = max(1, len(self._open) - 1)
+        completed, self._open = self._open[:count], self._open[count:]
+        self._complete(completed)
+        self._advance(completed[-1].end)
 
     def take_language(self) -> tuple[str, float] | None:
         """Give a language that was settled since the last call and its probability."""

@@ -199,6 +199,20 @@ def test_a_flush_during_a_pass():
     assert shown(session) == [(" One.", True)]
 
 
+def test_a_client_that_stops_sending_gets_its_text_completed():
+    session = make()
+    step(session, 2.0, heard((0, 0.9, " One."), (1, 1.5, " Two."), (1.6, 2, " Three")))
+    assert shown(session) == [(" One. Two. Three", False)]
+    session.settle(5.0)
+    assert shown(session) == [(" One.", True), (" Two.", True), (" Three", False)]
+    session.settle(7.0)
+    assert shown(session)[2:] == [(" Three", True)]
+    assert session.open_segments == 0
+    session.settle(9.0)
+    assert shown(session) == []
+    assert session.waiting_since() == 9.0
+
+
 def test_a_slow_reader_gets_every_segment_in_lists_of_its_size():
     session = make(window=30, send_last_n_segments=2)
     parts = [(index * 2, index * 2 + 1, f" {index}.") for index in range(6)]

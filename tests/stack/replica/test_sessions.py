@@ -247,6 +247,20 @@ async def test_a_client_that_closes_in_order_without_end(running, talk, clip, wa
     wait_until(lambda: running.status()["sessions"] == 0, "the session to go")
 
 
+async def test_a_client_that_stops_sending_gets_its_text_completed(
+    start, talk, clip, transcriber, monkeypatch
+):
+    monkeypatch.setattr("stack.replica.scheduler.LAST_IDLE", 0.5)
+    with start(transcriber, min_chunk=0.2) as replica:
+        async with talk(replica) as client:
+            await client.socket.send(clip.samples.astype("<f4").tobytes())
+            await client.until(
+                lambda message: "segments" in message and message["segments"][-1]["completed"]
+            )
+            assert clip.wer(client.text) <= 0.05
+            await client.finish()
+
+
 async def test_idle_audio_shorter_than_a_chunk_is_heard(running, talk, clips):
     async with talk(running) as client:
         await client.send(clips["minutes"].samples[: int(0.95 * RATE)])
