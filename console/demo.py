@@ -8,7 +8,7 @@ from rich.console import Console
 from console.cli.common import engine_for
 from console.cli.load import follow
 from console.cli.progress import progress_view
-from console.cli.render import comparison_tables, status_table
+from console.render import comparison_tables, status_table
 from console.target import StackTarget
 from loadtest.compare import compare
 from loadtest.controller import LoadController

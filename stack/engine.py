@@ -42,6 +42,12 @@ class Engine(Protocol):
         """Change the number of replicas; a replica that goes is drained first."""
         ...
 
+    async def scale_by(
+        self, difference: int, *, wait: bool = False, timeout: float = 120.0
+    ) -> StackStatus:
+        """Change the number of replicas by so many: asked five times at once, it counts five."""
+        ...
+
     async def drain(self, replica: str) -> StackStatus:
         """Send no new session to this replica; it goes when its last one has ended."""
         ...

@@ -7,7 +7,7 @@ from typing import Final, Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from console.cli.render import slo_line, step_line
+from console.render import slo_line, step_line
 from loadtest.compare import Unit, format_figure
 from loadtest.events import (
     LoadEvent,

@@ -12,7 +12,7 @@ from console.cli.common import (
     out,
     print_json,
 )
-from console.cli.render import comparison_tables, run_details, run_table
+from console.render import comparison_tables, run_details, run_table
 from loadtest.compare import compare
 from loadtest.store import RunStore
 

@@ -15,7 +15,7 @@ from console.cli.common import (
     print_json,
     run_async,
 )
-from console.cli.render import status_table
+from console.render import status_table
 from stack.engine import Engine
 from stack.spec import (
     DEFAULT_HOST,

@@ -1,0 +1,444 @@
+"""The console: a Textual app over an engine, a store of runs and a load controller.
+
+Workers on the app watch the stack, sample it and follow the load; they put what they see into one
+frozen snapshot, ``live``, which the screens draw. Nothing here blocks the event loop.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import ClassVar, Final, Literal
+
+from textual import work
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.reactive import reactive
+from textual.screen import Screen
+from textual.widgets import HelpPanel
+
+from console.history import History, Moment, live_latency
+from console.live import Happening, Live, LoadView
+from console.screens.compare import CompareScreen
+from console.screens.dashboard import DashboardScreen
+from console.screens.dialogs import Choice, LoadDialog, Question
+from console.screens.logs import LogScreen
+from console.screens.runs import RunsScreen
+from loadtest.clips import ClipError
+from loadtest.compare import Unit, format_figure
+from loadtest.controller import LoadController
+from loadtest.events import (
+    LoadEvent,
+    SeriesFinished,
+    SeriesStarted,
+    StepFinished,
+    StepProgress,
+    StepStarted,
+)
+from loadtest.plan import LoadPlan
+from loadtest.runfile import Run, TimelineRow
+from loadtest.shards import LoadError
+from loadtest.store import RunStore
+from loadtest.verdict import Verdict, demo_verdict, series_verdict
+from stack.engine import Engine, StackError
+from stack.spec import StackSpec
+from stack.status import StackState, StackStatus
+
+Severity = Literal["information", "warning", "error"]
+
+_STATUS_INTERVAL: Final = 0.5
+_SAMPLE_INTERVAL: Final = 1.0
+_HAPPENINGS_KEPT: Final = 200
+
+
+class WhisperctlApp(App[None]):
+    """Watch and operate one stack, put load on it, compare runs."""
+
+    TITLE = "whisperctl"
+    CSS_PATH = "styles.tcss"
+    MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
+        "dashboard": DashboardScreen,
+        "runs": RunsScreen,
+    }
+    DEFAULT_MODE = "dashboard"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("1", "show_dashboard", "Dashboard", id="app.dashboard", tooltip="The live stack"),
+        Binding("2", "show_runs", "Runs", id="app.runs", tooltip="Saved runs"),
+        Binding(
+            "question_mark", "help", "Help", key_display="?", id="app.help", tooltip="All keys"
+        ),
+        Binding("q", "leave", "Quit", id="app.quit", tooltip="Leave the console"),
+    ]
+
+    live: reactive[Live] = reactive(
+        Live(StackStatus(name="–", state=StackState.ABSENT)), init=False, always_update=True
+    )
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        spec: StackSpec,
+        plan: LoadPlan,
+        store: RunStore,
+        make_controller: Callable[[LoadPlan], LoadController],
+        demo: bool = False,
+    ) -> None:
+        super().__init__()
+        self.engine = engine
+        self.spec = spec
+        self.plan = plan
+        self.store = store
+        self.history = History()
+        self._make_controller = make_controller
+        self._demo = demo
+        self._controller: LoadController | None = None
+        self._row: TimelineRow | None = None
+        self._happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
+        self._seen_event = 0
+        self._load_over = asyncio.Event()
+        self._load_over.set()
+        self._last_runs: list[Run] = []
+        # A demonstration that is left before its verdict has not passed.
+        self._exit_code = 1 if demo else 0
+        self.set_reactive(
+            WhisperctlApp.live, Live(StackStatus(name=spec.name, state=StackState.ABSENT))
+        )
+
+    @property
+    def slo_latency(self) -> float | None:
+        """Seconds: the SLO's limit of p95 latency."""
+        return self.plan.slo.p95_latency
+
+    def on_mount(self) -> None:
+        """Begin watching."""
+        self._follow_status()
+        self._sample()
+        if self._demo:
+            self._demonstrate()
+
+    # --- watching -------------------------------------------------------------------------------
+
+    @work(exclusive=True, group="status")
+    async def _follow_status(self) -> None:
+        while True:
+            try:
+                async for status in self.engine.watch(interval=_STATUS_INTERVAL):
+                    self._take_events(status)
+                    self.live = replace(self.live, status=status)
+                    self._publish()
+            except StackError as error:
+                self.say(str(error), severity="error")
+            await asyncio.sleep(_SAMPLE_INTERVAL)
+
+    def _take_events(self, status: StackStatus) -> None:
+        if status.state is StackState.ABSENT:
+            self._seen_event = 0
+        for event in status.events:
+            if event.sequence > self._seen_event:
+                self._seen_event = event.sequence
+                self._happenings.append(
+                    Happening(event.time, event.subject, event.text, event.severity)
+                )
+
+    @work(exclusive=True, group="samples")
+    async def _sample(self) -> None:
+        moment = time.monotonic()
+        while True:
+            if not self.live.absent:
+                samples = await self.engine.stats()
+            else:
+                samples = {}
+            load = self.live.load
+            self.history.add(
+                Moment(
+                    time=time.monotonic(),
+                    samples=samples,
+                    latency=live_latency(self._row) if self._row else (None, None, None),
+                    wer=load.wer if load else None,
+                )
+            )
+            self.live = replace(self.live, samples=samples, tick=self.live.tick + 1)
+            moment = max(moment + _SAMPLE_INTERVAL, time.monotonic())
+            await asyncio.sleep(moment - time.monotonic() or _SAMPLE_INTERVAL)
+
+    def _publish(self) -> None:
+        self.live = replace(self.live, happenings=tuple(self._happenings))
+
+    def happened(self, subject: str, text: str, severity: Severity = "information") -> None:
+        """Add a line to the events."""
+        self._happenings.append(Happening(time.time(), subject, text, severity))
+        self._publish()
+
+    def say(self, text: str, *, severity: Severity = "information") -> None:
+        """Show a sentence for a while."""
+        self.notify(text, severity=severity, markup=False, timeout=8)
+
+    # --- operating the stack --------------------------------------------------------------------
+
+    def action_up(self) -> None:
+        """Bring the stack up."""
+        self._operate("bringing up", self.engine.up(self.spec))
+
+    def action_scale_by(self, difference: int) -> None:
+        """Ask for so many replicas more; returns at once, progress is in the table."""
+        self._operate("", self.engine.scale_by(difference, wait=False))
+
+    def restart(self, replica: str) -> None:
+        """Replace one replica's process."""
+        self._operate(f"restarting {replica}", self.engine.restart(replica))
+
+    @work
+    async def action_down(self) -> None:
+        """Take the stack down, asking first where that would cut sessions."""
+        sessions = self.live.open_sessions
+        cut = f" {sessions} open sessions would be cut." if sessions else ""
+        question = Question(
+            f"Take stack '{self.live.status.name}' down?{cut}",
+            [
+                Choice("down", "Take it down", "y", "error"),
+                *([Choice("drain", "Let them end first", "e")] if sessions else []),
+                Choice("stay", "Keep it", "n"),
+            ],
+        )
+        answer = await self.push_screen_wait(question)
+        if answer in {"down", "drain"}:
+            self._operate("taking down", self.engine.down(drain=answer == "drain"))
+
+    @work(group="operations")
+    async def _operate(self, what: str, operation: Awaitable[object]) -> None:
+        if what:
+            self.live = replace(self.live, busy=f"{what} …")
+        try:
+            await operation
+        except StackError as error:
+            self.say(str(error), severity="error")
+            self.happened("stack", str(error), "error")
+        finally:
+            if what:
+                self.live = replace(self.live, busy="")
+
+    def open_log(self, replica: str) -> None:
+        """Open a replica's log."""
+        self.push_screen(LogScreen(replica))
+
+    # --- load -----------------------------------------------------------------------------------
+
+    @work
+    async def action_load(self) -> None:
+        """Ask what load, and start it."""
+        plan = await self.push_screen_wait(LoadDialog(self.plan))
+        if plan is None:
+            return
+        self.plan = plan
+        self._start_load(self._at_balancer(plan))
+
+    def _at_balancer(self, plan: LoadPlan) -> LoadPlan:
+        """Return the plan with the running stack's address."""
+        balancer = self.live.status.balancer
+        if balancer is None:
+            return plan
+        host, _, port = balancer.address.rpartition(":")
+        return plan.model_copy(update={"host": host, "port": int(port)})
+
+    def _start_load(self, plan: LoadPlan) -> None:
+        self._load_over.clear()
+        self._run_load(plan)
+
+    @work(exclusive=True, group="load")
+    async def _run_load(self, plan: LoadPlan) -> None:
+        self._controller = controller = self._make_controller(plan)
+        self._last_runs = []
+        self.live = replace(self.live, load=LoadView(audio=plan.duration or 0.0))
+        try:
+            async with aclosing(controller.run()) as events:
+                async for event in events:
+                    self._take_load(event)
+            verdict = series_verdict(self._last_runs)
+            self.happened("load", verdict.sentence, "information" if verdict.passed else "warning")
+        except (LoadError, ClipError, StackError) as error:
+            self.say(str(error), severity="error")
+            self.happened("load", str(error), "error")
+        finally:
+            self._controller = self._row = None
+            self.live = replace(self.live, load=None)
+            self._load_over.set()
+
+    def _take_load(self, event: LoadEvent) -> None:
+        load = self.live.load or LoadView()
+        match event:
+            case SeriesStarted():
+                steps = ", ".join(map(str, event.plan.clients))
+                self.happened("load", f"A series of {steps} clients begins.")
+            case StepStarted():
+                self._row = None
+                self.live = replace(self.live, load=load.started(event))
+                text = f"Step {event.step} of {event.steps}: {event.clients} clients."
+                self.happened("load", text)
+            case StepProgress():
+                self._row = event.row
+                self.live = replace(self.live, load=load.advanced(event))
+            case StepFinished():
+                self._last_runs.append(event.run)
+                self.happened("load", _step_sentence(event.run))
+            case SeriesFinished() if event.stopped:
+                self.happened("load", "The series was stopped; what was measured is saved.")
+            case _:
+                pass
+
+    @work
+    async def action_stop_load(self) -> None:
+        """Ask how to stop the series, and do it."""
+        question = Question(
+            "Stop the load series?",
+            [
+                Choice("now", "Now, keeping what was measured", "y", "error"),
+                Choice("step", "After this step", "a"),
+                Choice("go", "Go on", "n"),
+            ],
+        )
+        answer = await self.push_screen_wait(question)
+        if answer in {"now", "step"}:
+            self._stop_load(after_step=answer == "step")
+
+    def _stop_load(self, *, after_step: bool) -> None:
+        if self._controller is not None and self.live.load is not None:
+            self._controller.stop(after_step=after_step)
+            self.live = replace(self.live, load=replace(self.live.load, stopping=True))
+
+    # --- going around ---------------------------------------------------------------------------
+
+    def action_show_dashboard(self) -> None:
+        """Show the live stack."""
+        self.switch_mode("dashboard")
+
+    def action_show_runs(self) -> None:
+        """Show the saved runs."""
+        self.switch_mode("runs")
+
+    def action_help(self) -> None:
+        """Show or hide the keys of what has the focus."""
+        if self.screen.query(HelpPanel):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
+
+    async def action_quit(self) -> None:
+        """Leave by way of the question, however quitting was asked for."""
+        self.action_leave()
+
+    @work(exclusive=True, group="leave")
+    async def action_leave(self) -> None:
+        """Leave; asks whether the stack stays up, and ends a load in order."""
+        if not self.live.absent:
+            running = " The load series ends, and is saved." if self._controller else ""
+            question = Question(
+                f"Stack '{self.live.status.name}' is up.{running}",
+                [
+                    Choice("keep", "Leave it running", "y", "primary"),
+                    Choice("down", "Take it down", "d", "error"),
+                    Choice("stay", "Stay here", "n"),
+                ],
+            )
+            answer = await self.push_screen_wait(question)
+            if answer not in {"keep", "down"}:
+                return
+        else:
+            answer = "keep"
+        await self._end_load()
+        if answer == "down":
+            self.live = replace(self.live, busy="taking down …")
+            try:
+                await self.engine.down()
+            except StackError as error:
+                self.say(str(error), severity="error")
+                return
+        self.exit(return_code=self._exit_code)
+
+    async def _end_load(self) -> None:
+        if self._controller is not None:
+            self._stop_load(after_step=False)
+            await self._load_over.wait()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Grey out what can't be done now."""
+        there = not self.live.absent
+        loading = self.live.load is not None
+        able = {
+            "up": not there and not self.live.busy,
+            "down": there,
+            "scale_by": there,
+            "load": there and not loading and self.live.status.ready_replicas > 0,
+            "stop_load": loading,
+        }
+        return True if able.get(action, True) else None
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Offer everything in the command palette, too."""
+        yield from super().get_system_commands(screen)
+        commands: list[tuple[str, str, str, Callable[[], object]]] = [
+            ("up", "Bring the stack up", f"Start {self.spec.replicas} replicas", self.action_up),
+            ("down", "Take the stack down", "End every replica", self.action_down),
+            (
+                "scale_by",
+                "One replica more",
+                "Scale out",
+                lambda: self.action_scale_by(1),
+            ),
+            (
+                "scale_by",
+                "One replica fewer",
+                "Drain the last and end it",
+                lambda: self.action_scale_by(-1),
+            ),
+            ("load", "Start a load series", "Clients talk to the stack", self.action_load),
+            ("stop_load", "Stop the load series", "Keeps what was measured", self.action_stop_load),
+            ("", "Show the dashboard", "The live stack", self.action_show_dashboard),
+            ("", "Show the runs", "Saved runs: read, mark, compare", self.action_show_runs),
+        ]
+        for action, title, text, callback in commands:
+            if self.check_action(action, ()):
+                yield SystemCommand(title, text, callback)
+        for replica in self.live.status.replicas:
+            name = replica.name
+            yield SystemCommand(
+                f"Log of {name}", "Read and follow", lambda name=name: self.open_log(name)
+            )
+            yield SystemCommand(
+                f"Restart {name}", "A fresh process", lambda name=name: self.restart(name)
+            )
+
+    # --- the demonstration ----------------------------------------------------------------------
+
+    @work(exclusive=True, group="demo")
+    async def _demonstrate(self) -> None:
+        verdict = Verdict(False, "The demonstration was cut off.")
+        try:
+            self.live = replace(self.live, busy="bringing up …")
+            status = await self.engine.up(self.spec)
+            self.live = replace(self.live, status=status, busy="")
+            self._start_load(self._at_balancer(self.plan))
+            await self._load_over.wait()
+            verdict = demo_verdict(self._last_runs)
+            if len(self._last_runs) > 1:
+                await self.push_screen(CompareScreen(self._last_runs))
+        except StackError as error:
+            verdict = Verdict(False, str(error))
+        finally:
+            self._exit_code = 0 if verdict.passed else 1
+            self.happened("demo", verdict.sentence, "information" if verdict.passed else "error")
+            self.say(verdict.sentence, severity="information" if verdict.passed else "error")
+            await asyncio.shield(self.engine.down())
+
+
+def _step_sentence(run: Run) -> str:
+    summary = run.summary
+    ended = summary.successful_clients + summary.failed_clients
+    words = summary.wer.wer if summary.wer else None
+    return (
+        f"{run.test_configuration.num_clients} clients: {summary.successful_clients} of {ended} "
+        f"succeeded, p95 {format_figure(summary.latency.p95, Unit.SECONDS)}, "
+        f"WER {format_figure(words, Unit.FRACTION)}; saved as {run.run_id}."
+    )

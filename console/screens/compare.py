@@ -1,0 +1,56 @@
+"""Runs side by side."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from console.render import comparison_tables
+from console.widgets.chart import Chart, Drawing, Line
+from loadtest.compare import compare
+from loadtest.runfile import Run
+
+
+class CompareScreen(Screen[None]):
+    """What was configured differently, the figures, and latency over time."""
+
+    HELP = """
+## Comparison
+
+The first run is what the others are held against. Differences are signed; *better* and *worse*
+stand beside every difference that is more than noise, where one way is better.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "app.pop_screen", "Back", id="compare.back"),
+    ]
+
+    def __init__(self, runs: list[Run]) -> None:
+        super().__init__()
+        self._runs = runs
+
+    def compose(self) -> ComposeResult:
+        """Lay out the chart and the tables."""
+        with VerticalScroll(id="comparison"):
+            yield Static(comparison_tables(compare(self._runs)), id="tables")
+        yield Chart("latency p50 over the run, s", id="overlay")
+        yield Footer()
+
+    def on_mount(self) -> None:
+        """Draw latency over time, one line a run."""
+        lines = []
+        for number, run in enumerate(self._runs):
+            rows = [row for row in run.timeline if row.latency_p50 is not None]
+            points = ([row.time for row in rows], [row.latency_p50 or 0.0 for row in rows])
+            lines.append(Line(chr(ord("A") + number), points))
+        chart = self.query_one(Chart)
+        chart.show(Drawing(lines=lines, empty="no run has a timeline", lowest_top=0.5))
+        self.set_interval(0.2, self._redraw)
+        self.query_one("#comparison").focus()
+
+    def _redraw(self) -> None:
+        chart = self.query_one(Chart)
+        if chart.stale:
+            chart.redraw()

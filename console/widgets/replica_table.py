@@ -1,0 +1,82 @@
+"""One row a replica, updated cell by cell so that the cursor stays."""
+
+from rich.text import Text
+from textual.widgets import DataTable
+
+from console.live import Live
+from loadtest.compare import Unit, format_figure
+from stack.status import ReplicaSample, ReplicaState, ReplicaStatus
+
+_GLYPHS = {
+    ReplicaState.STARTING: ("◌", "yellow"),
+    ReplicaState.READY: ("●", "green"),
+    ReplicaState.DRAINING: ("◐", "yellow"),
+    ReplicaState.UNHEALTHY: ("▲", "red"),
+    ReplicaState.DEAD: ("✖", "red"),
+    ReplicaState.STOPPED: ("○", "bright_black"),
+}
+COLUMNS = (
+    "replica",
+    "state",
+    "sessions",
+    "queue",
+    "CPU",
+    "memory",
+    "GPU memory",
+    "GPU",
+    "restarts",
+)
+
+
+class ReplicaTable(DataTable[str | Text]):
+    """The stack's replicas."""
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
+
+    def on_mount(self) -> None:
+        """Make the columns."""
+        for number, name in enumerate(COLUMNS):
+            label = Text(name, justify="right" if number >= 2 else "left")
+            self.add_column(label, key=name)
+
+    @property
+    def selected(self) -> str | None:
+        """The name of the replica under the cursor."""
+        if not self.row_count:
+            return None
+        return str(self.coordinate_to_cell_key(self.cursor_coordinate).row_key.value)
+
+    def show(self, live: Live) -> None:
+        """Show a snapshot."""
+        names = [replica.name for replica in live.status.replicas]
+        known = [str(key.value) for key in self.rows]
+        for gone in set(known) - set(names):
+            self.remove_row(gone)
+        for replica in live.status.replicas:
+            cells = _cells(replica, live.samples.get(replica.name, ReplicaSample()))
+            if replica.name not in known:
+                self.add_row(*cells, key=replica.name)
+                continue
+            for column, cell in zip(COLUMNS, cells, strict=True):
+                if self.get_cell(replica.name, column) != cell:
+                    self.update_cell(replica.name, column, cell, update_width=True)
+
+
+def _cells(replica: ReplicaStatus, sample: ReplicaSample) -> list[str | Text]:
+    glyph, colour = _GLYPHS[replica.state]
+    shared = " card" if sample.gpu_shared else ""
+    figures = (
+        format_figure(sample.sessions, Unit.COUNT),
+        format_figure(sample.queue_depth, Unit.COUNT),
+        format_figure(sample.cpu, Unit.FRACTION),
+        format_figure(sample.memory, Unit.BYTES),
+        format_figure(sample.gpu_memory, Unit.BYTES) + shared,
+        format_figure(sample.gpu_utilisation, Unit.FRACTION) + shared,
+        str(replica.restarts),
+    )
+    return [
+        replica.name,
+        Text.assemble((f"{glyph} ", colour), replica.state.value),
+        *(Text(figure, justify="right") for figure in figures),
+    ]
