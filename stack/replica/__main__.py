@@ -76,8 +76,8 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0.05 <= value <= 1e7:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0.05 to 1e7")
+    if not 0.01 <= value <= 1e9:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0.01 to 1e9")
     return value
 
 

@@ -1,6 +1,7 @@
 """A client's view of a session: text, times, the end of audio, and how sessions end."""
 
 import asyncio
+import dataclasses
 import itertools
 import json
 import socket as sockets
@@ -380,6 +381,45 @@ async def test_the_language_is_told_when_none_was_asked_for(running, talk):
     async with talk(running, language=None) as client:
         await client.finish()
     assert {"uid": client.uid, "language": "en", "language_prob": 1.0} in client.messages
+
+
+async def test_a_multilingual_model_is_asked_for_the_language(start, talk, clips, transcriber):
+    """The wire's side of it; the shipped model hears English only, so its answer is replaced."""
+
+    class Multilingual:
+        multilingual, languages, fitted = True, frozenset({"en", "de"}), True
+        warm = transcriber.warm
+
+        def transcribe(self, request):
+            heard = transcriber.transcribe(request)
+            if request.language is not None:
+                return dataclasses.replace(heard, language=request.language)
+            sure = 0.9 if len(request.samples) > 3 * RATE else 0.3
+            return dataclasses.replace(heard, language="de", language_probability=sure)
+
+    clip = clips["evening-plane"]
+    with start(Multilingual()) as replica:
+        async with talk(replica, language=None) as client:
+            for first in range(0, len(clip.samples), RATE):
+                await client.send(clip.samples[first : first + RATE])
+            await client.finish()
+        told = [message for message in client.messages if "language" in message]
+        assert told == [{"uid": client.uid, "language": "de", "language_prob": 0.9}]
+        assert clip.wer(client.text) <= 0.15, "the audio before it is not lost"
+        async with talk(replica, ready=False, language="tlh") as client:
+            assert "'tlh'" in (await client.receive())["message"]
+            assert await client.to_the_end() == 1008
+
+
+async def test_a_session_that_breaks_is_told(running, talk, clips, monkeypatch):
+    def broken(self):
+        raise KeyError("broken")
+
+    async with talk(running) as client:
+        monkeypatch.setattr("stack.replica.session.Session.take_updates", broken)
+        await client.send(clips["evening-plane"].samples)
+        assert await client.to_the_end() == 1011
+    assert client.messages[-1]["status"] == "ERROR"
 
 
 async def test_a_pass_that_fails_ends_only_its_session(start, talk, clips, transcriber):
