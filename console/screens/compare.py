@@ -36,7 +36,7 @@ stand beside every difference that is more than noise, where one way is better.
         with VerticalScroll(id="comparison"):
             yield Static(comparison_tables(compare(self._runs)), id="tables")
         yield Chart("latency p50 over the run, s", id="overlay")
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Draw latency over time, one line a run."""
@@ -46,7 +46,7 @@ stand beside every difference that is more than noise, where one way is better.
             points = ([row.time for row in rows], [row.latency_p50 or 0.0 for row in rows])
             lines.append(Line(chr(ord("A") + number), points))
         chart = self.query_one(Chart)
-        chart.show(Drawing(lines=lines, empty="no run has a timeline", lowest_top=0.5))
+        chart.show(Drawing(lines=lines, empty="no run has a timeline", lowest_top=0.5, since=True))
         self.set_interval(0.2, self._redraw)
         self.query_one("#comparison").focus()
 

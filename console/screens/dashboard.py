@@ -15,6 +15,7 @@ from console.widgets.bars import Events, LoadBar, StackBar
 from console.widgets.chart import Chart, Drawing, Line
 from console.widgets.replica_table import ReplicaTable
 
+SCALE = Binding.Group("Scale", compact=True)
 CHARTS = ("latency", "distribution", "words", "utilisation")
 
 
@@ -39,6 +40,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
             key_display="+",
             id="stack.more",
             tooltip="One replica more",
+            group=SCALE,
         ),
         Binding(
             "minus",
@@ -47,6 +49,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
             key_display="-",
             id="stack.fewer",
             tooltip="One replica fewer; it is drained first",
+            group=SCALE,
         ),
         Binding(
             "r", "restart", "Restart", id="replica.restart", tooltip="Restart the selected replica"
@@ -75,7 +78,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
         with Vertical(id="below"):
             yield LoadBar(id="load-bar")
             yield Events(id="events")
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Follow the app's snapshots; redraw one chart at a time, so that none blocks for long."""

@@ -41,7 +41,7 @@ New lines come in as they are written. `/` filters, `f` stops and goes on follow
         """Lay out the log and the filter."""
         yield Log(id="log", max_lines=LINES_KEPT, highlight=False)
         yield Input(placeholder="only lines with …", id="filter")
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin reading."""

@@ -48,7 +48,7 @@ or not ours are listed, and left alone.
         yield DataTable[str | Text](id="runs", cursor_type="row")
         with VerticalScroll(id="details"):
             yield Static("", id="detail")
-        yield Footer()
+        yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
         """Make the columns."""

@@ -94,6 +94,10 @@ class Events(RichLog):
         self.can_focus = False
         self._shown: Happening | None = None
 
+    def on_resize(self) -> None:
+        """Keep the newest in view."""
+        self.scroll_end(animate=False)
+
     def show(self, live: Live) -> None:
         """Append what is new in a snapshot."""
         fresh: list[Happening] = []

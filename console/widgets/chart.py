@@ -1,7 +1,9 @@
 """A live chart: drawn only when seen and only when its data changed."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -13,6 +15,11 @@ from console.history import Points, decimate
 COLOURS = ("cyan", "orange+", "magenta+", "green+", "blue+", "yellow+", "red+", "white")
 MARKERS = ("braille", "dot", "x", "*", "+", "o")
 """Lines differ in colour and in marker: colour alone tells some people nothing."""
+
+
+_NEAR = 4.0
+_WINDOWS = (30, 60, 120, 300, 600, 1800, 3600)
+"""Seconds that the time axis may span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class Drawing:
     """A level line and its name, such as the SLO."""
     lowest_top: float = 1.0
     """The y axis reaches at least up to here."""
+    since: bool = False
+    """Times count from a start; otherwise back from now."""
 
 
 class Chart(Vertical):
@@ -94,13 +103,11 @@ class Chart(Vertical):
                 color=COLOURS[number % len(COLOURS)],
                 marker=MARKERS[number % len(MARKERS)],
             )
-        if drawing.limit is not None:
-            level = drawing.limit[1]
-            top = max(top, level * 1.1)
-            figure.hline(level, "red")
-        figure.ylim(0, top * 1.05)
-        figure.yfrequency(4 if plot.size.height > 8 else 3)
-        figure.xfrequency(4)
+        if drawing.limit is not None and drawing.limit[1] <= _NEAR * top:
+            # A limit far above the data would press it flat: then only the legend names it.
+            figure.hline(drawing.limit[1], "red")
+            top = max(top, drawing.limit[1] * 1.1)
+        _scale_axes(figure, lines, top, height=plot.size.height, since=drawing.since)
         self.border_subtitle = self._legend(lines, drawing)
 
     def _legend(self, lines: Sequence[Line], drawing: Drawing) -> str:
@@ -113,3 +120,26 @@ class Chart(Vertical):
         if drawing.limit is not None:
             names.append(f"─ {drawing.limit[0]} {drawing.limit[1]:g}")
         return "  ".join(names)
+
+
+def _scale_axes(
+    figure: Any, lines: Sequence[Line], top: float, *, height: int, since: bool
+) -> None:
+    """Give the axes round numbers."""
+    longest = max(abs(time) for line in lines for time in line.points[0])
+    window = next((window for window in _WINDOWS if window >= longest), longest)
+    first, last = (0.0, window) if since else (-window, 0.0)
+    figure.xlim(first, last)
+    times = [first + window * part / 3 for part in range(4)]
+    figure.xticks(times, ["now" if not since and not time else f"{time:.0f} s" for time in times])
+    step = _round_step(top, 4 if height > 10 else 3)
+    levels = [step * number for number in range(int(top / step + 1e-9) + 2)]
+    figure.ylim(0, levels[-1])
+    figure.yticks(levels, [f"{level:g}" for level in levels])
+
+
+def _round_step(top: float, steps: int) -> float:
+    """Return the smallest of 1, 2, 5, 10, … that reaches ``top`` in so many steps."""
+    least = top / steps
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least - 1e-12)

@@ -16,16 +16,10 @@ _GLYPHS = {
     ReplicaState.STOPPED: ("○", "bright_black"),
 }
 COLUMNS = (
-    "replica",
-    "state",
-    "sessions",
-    "queue",
-    "CPU",
-    "memory",
-    "GPU memory",
-    "GPU",
-    "restarts",
+    *("replica", "state", "sessions", "CPU", "memory", "GPU memory", "GPU"),
+    *("queue", "restarts"),
 )
+"""What matters least comes last: a narrow screen cuts it off."""
 
 
 class ReplicaTable(DataTable[str | Text]):
@@ -68,11 +62,11 @@ def _cells(replica: ReplicaStatus, sample: ReplicaSample) -> list[str | Text]:
     shared = " card" if sample.gpu_shared else ""
     figures = (
         format_figure(sample.sessions, Unit.COUNT),
-        format_figure(sample.queue_depth, Unit.COUNT),
         format_figure(sample.cpu, Unit.FRACTION),
         format_figure(sample.memory, Unit.BYTES),
         format_figure(sample.gpu_memory, Unit.BYTES) + shared,
         format_figure(sample.gpu_utilisation, Unit.FRACTION) + shared,
+        format_figure(sample.queue_depth, Unit.COUNT),
         str(replica.restarts),
     )
     return [

@@ -3,13 +3,16 @@
 NVML calls block: call these from a thread.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pynvml
 
 _T = TypeVar("_T")
+_LOOK_BACK: Final = 1.2
+"""Seconds; the driver takes a sample about every sixth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,6 @@ class GpuReader:
 
     def __init__(self) -> None:
         self._ready = False
-        self._last_seen: dict[int, int] = {}
 
     def _handles(self) -> list[Any]:
         try:
@@ -81,13 +83,13 @@ class GpuReader:
         """Return what these processes use; those that use no GPU are left out."""
         wanted = set(pids)
         found: dict[int, GpuUse] = {}
-        for index, handle in enumerate(self._handles()):
+        for handle in self._handles():
             running = _ask(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
             ours = {process.pid: process.usedGpuMemory for process in running}
             ours = {pid: memory for pid, memory in ours.items() if pid in wanted}
             if not ours:
                 continue
-            utilisation = self._utilisation(index, handle)
+            utilisation = _utilisation(handle)
             for pid, memory in ours.items():
                 own = GpuUse(
                     memory=memory,
@@ -99,20 +101,24 @@ class GpuReader:
                 found[pid] = _add(found[pid], own) if pid in found else own
         return found
 
-    def _utilisation(self, index: int, handle: Any) -> dict[int, float] | None:
-        """Return each process's mean share of the GPU since the last reading; None: unknown."""
-        since = self._last_seen.get(index, 0)
-        try:
-            samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since)
-        except pynvml.NVMLError_NotFound:
-            return {}  # nobody has used the GPU since
-        except pynvml.NVMLError:
-            return None
-        shares: dict[int, list[int]] = {}
-        for sample in samples:
-            self._last_seen[index] = max(self._last_seen.get(index, 0), sample.timeStamp)
-            shares.setdefault(sample.pid, []).append(sample.smUtil)
-        return {pid: sum(values) / len(values) / 100 for pid, values in shares.items()}
+
+def _utilisation(handle: Any) -> dict[int, float] | None:
+    """Return each process's mean share of the GPU over the last second; None: unknown.
+
+    The driver keeps samples stamped in microseconds since the epoch. A fixed look-back, not one
+    since the last reading: two who watch one stack must not spoil each other's figures.
+    """
+    since = int((time.time() - _LOOK_BACK) * 1e6)
+    try:
+        samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since)
+    except pynvml.NVMLError_NotFound:
+        return {}  # nobody has used the GPU since
+    except pynvml.NVMLError:
+        return None
+    shares: dict[int, list[int]] = {}
+    for sample in samples:
+        shares.setdefault(sample.pid, []).append(sample.smUtil)
+    return {pid: sum(values) / len(values) / 100 for pid, values in shares.items()}
 
 
 def _card(handle: Any, own: GpuUse) -> GpuUse:

@@ -1,9 +1,18 @@
 """CPU and memory of processes with psutil. Blocking: call from a thread."""
 
+import time
+from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import psutil
+
+WINDOW: Final = 1.0
+"""Seconds that a figure of CPU looks back on at least, once so much has been seen.
+
+CPU use is a difference. Taken since the last reading it would depend on who else reads: two who
+watch one stack would spoil each other's figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,34 +20,48 @@ class ProcessUse:
     """What one process used; None is unknown."""
 
     cpu: float | None
-    """Fraction of one core since the last reading; None in the first."""
+    """Fraction of one core over the last second; None in the first reading."""
     memory: int | None
     """Resident bytes."""
 
 
+@dataclass(slots=True)
+class _Known:
+    process: psutil.Process
+    readings: deque[tuple[float, float]] = field(default_factory=deque)
+    """Monotonic second and seconds of CPU used until then, oldest first."""
+
+    def cpu(self, now: float, used: float) -> float | None:
+        self.readings.append((now, used))
+        # The newest reading that is a whole window old is what is looked back to.
+        while len(self.readings) > 2 and self.readings[1][0] <= now - WINDOW:
+            self.readings.popleft()
+        then, before = self.readings[0]
+        return (used - before) / (now - then) if now > then else None
+
+
 class ProcessReader:
-    """Remembers processes between readings, because CPU use is a difference."""
+    """Remembers what processes had used a moment ago."""
 
     def __init__(self) -> None:
-        self._known: dict[int, psutil.Process] = {}
+        self._known: dict[int, _Known] = {}
 
     def read(self, pids: Iterable[int]) -> dict[int, ProcessUse]:
         """Return what these processes use; those that are gone are left out."""
-        found: dict[int, ProcessUse] = {}
         wanted = set(pids)
         for pid in set(self._known) - wanted:
             del self._known[pid]
+        found: dict[int, ProcessUse] = {}
         for pid in wanted:
             try:
-                fresh = pid not in self._known or not self._known[pid].is_running()
-                if fresh:
-                    self._known[pid] = psutil.Process(pid)
-                process = self._known[pid]
-                # The first call only remembers where to count from and says 0.
-                cpu = process.cpu_percent(interval=None) / 100
-                memory = int(process.memory_info().rss)
+                known = self._known.get(pid)
+                if known is None or not known.process.is_running():
+                    known = self._known[pid] = _Known(psutil.Process(pid))
+                with known.process.oneshot():
+                    times = known.process.cpu_times()
+                    memory = int(known.process.memory_info().rss)
             except psutil.Error:
                 self._known.pop(pid, None)
                 continue
-            found[pid] = ProcessUse(cpu=None if fresh else cpu, memory=memory)
+            found[pid] = ProcessUse(known.cpu(time.monotonic(), times.user + times.system), memory)
         return found
