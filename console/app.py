@@ -160,7 +160,7 @@ class WhisperctlApp(App[None]):
                     wer=load.wer if load else None,
                 )
             )
-            self.live = replace(self.live, samples=samples, tick=self.live.tick + 1)
+            self.live = self.live.with_samples(samples)
             moment = max(moment + _SAMPLE_INTERVAL, time.monotonic())
             await asyncio.sleep(moment - time.monotonic() or _SAMPLE_INTERVAL)
 

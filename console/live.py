@@ -79,6 +79,10 @@ class Live:
     tick: int = 0
     """Grows with every second, so that charts move also when nothing changes."""
 
+    def with_samples(self, samples: Mapping[str, ReplicaSample]) -> "Live":
+        """Return the snapshot a second later."""
+        return replace(self, samples=samples, tick=self.tick + 1)
+
     @property
     def absent(self) -> bool:
         """Whether there is no stack."""

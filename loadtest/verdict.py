@@ -85,9 +85,12 @@ def demo_verdict(runs: Sequence[Run]) -> Verdict:
     wer = max(rates, default=1.0)
     last = runs[-1]
     text = f"{good} of {ended} sessions succeeded"
+    if any(run.status is not RunStatus.COMPLETED for run in runs):
+        text += " before the series was cut off"
     text += f", WER at most {wer:.1%}" if rates else ", WER unknown"
     text += f"; {_figures(last)} with {_clients(last)} talking at once."
-    passed = good == ended and known and wer < DEMO_MAX_WER
+    whole = all(run.status is RunStatus.COMPLETED for run in runs)
+    passed = whole and good == ended and known and wer < DEMO_MAX_WER
     return Verdict(passed, ("Passed: " if passed else "Failed: ") + text)
 
 

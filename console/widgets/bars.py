@@ -3,6 +3,7 @@
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.events import Resize
 from textual.widgets import Label, ProgressBar, RichLog, Static
 
 from console.live import Happening, Live
@@ -94,8 +95,9 @@ class Events(RichLog):
         self.can_focus = False
         self._shown: Happening | None = None
 
-    def on_resize(self) -> None:
+    def on_resize(self, event: Resize) -> None:
         """Keep the newest in view."""
+        super().on_resize(event)
         self.scroll_end(animate=False)
 
     def show(self, live: Live) -> None:

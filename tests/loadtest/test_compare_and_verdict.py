@@ -175,6 +175,8 @@ def test_the_demonstration_passes_only_with_every_session_and_low_wer() -> None:
     assert not demo_verdict([]).passed
     unknown = example_run("e", results=[client_result(wer=None)])
     assert not demo_verdict([unknown]).passed
+    stopped = example_run("f", status=RunStatus.STOPPED)
+    assert not demo_verdict([example_run("a"), stopped]).passed
 
 
 def test_resources_are_summarised_over_the_timeline() -> None:

@@ -1,0 +1,146 @@
+"""How the screens look, with data in them, small and large.
+
+The pictures are of one Python and the locked versions: another Textual draws another picture.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from support.console import until
+from support.engine import FakeEngine
+from support.load import FakeController
+from textual.pilot import Pilot
+
+from console.app import WhisperctlApp
+from console.history import Moment, live_latency
+from console.screens.compare import CompareScreen
+from console.screens.runs import RunsScreen
+from console.widgets.chart import Chart
+from stack.spec import StackSpec
+from stack.status import ReplicaSample
+
+Apps = Callable[..., WhisperctlApp]
+Compare = Callable[..., bool]
+
+SIZES = pytest.mark.parametrize("size", [(80, 24), (140, 45)], ids=["80x24", "140x45"])
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="pictures were taken with Python 3.11"
+)
+
+
+@pytest.fixture
+def with_data(make_app: Apps, monkeypatch: pytest.MonkeyPatch) -> WhisperctlApp:
+    """An app under load with a minute behind it, and a clock that stands still."""
+    monkeypatch.setattr("console.app.time.time", lambda: 1_770_000_060.0)
+    samples = {
+        "replica-1": ReplicaSample(cpu=0.42, memory=157 * 2**20, sessions=3, queue_depth=1),
+        "replica-2": ReplicaSample(
+            cpu=0.31,
+            memory=149 * 2**20,
+            gpu_memory=5222 * 2**20,
+            gpu_utilisation=0.37,
+            sessions=2,
+            queue_depth=0,
+        ),
+    }
+    engine = FakeEngine(up=StackSpec(replicas=2))
+    engine.samples = samples
+    app = make_app(engine=engine)
+
+    async def sample_nothing() -> None:
+        now = 1000.0
+        for row in FakeController.rows(seconds=60, clients=5):
+            moment = Moment(now + row.time, samples, live_latency(row), wer=0.0125)
+            app.history.add(moment)
+        app.live = app.live.with_samples(samples)
+
+    monkeypatch.setattr(app, "_sample", lambda: app.run_worker(sample_nothing()))
+    return app
+
+
+async def _settle(pilot: Pilot[Any]) -> None:
+    app = pilot.app
+    assert isinstance(app, WhisperctlApp)
+    await until(pilot, lambda: app.live.tick > 0 and bool(app.live.status.replicas))
+    charts = [chart for chart in app.screen.query(Chart) if chart.display]
+    await until(pilot, lambda: not any(chart.stale for chart in charts))
+
+
+@SIZES
+def test_dashboard(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]) -> None:
+    assert snap_compare(with_data, terminal_size=size, run_before=_settle)
+
+
+@SIZES
+def test_dashboard_without_a_stack(
+    make_app: Apps, snap_compare: Compare, size: tuple[int, int]
+) -> None:
+    async def settle(pilot: Pilot[Any]) -> None:
+        app = make_running(pilot)
+        await until(pilot, lambda: app.live.tick > 0)
+        charts = [chart for chart in app.screen.query(Chart) if chart.display]
+        await until(pilot, lambda: not any(chart.stale for chart in charts))
+
+    assert snap_compare(make_app(up=False), terminal_size=size, run_before=settle)
+
+
+def make_running(pilot: Pilot[Any]) -> WhisperctlApp:
+    assert isinstance(pilot.app, WhisperctlApp)
+    return pilot.app
+
+
+@SIZES
+def test_runs(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def open_runs(pilot: Pilot[Any]) -> None:
+        app = make_running(pilot)
+        await pilot.press("2")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await until(pilot, lambda: "4&#160;clients&#160;on" in app.export_screenshot())
+        await pilot.press("space")
+        await until(pilot, lambda: "2&#160;clients&#160;on" in app.export_screenshot())
+
+    assert snap_compare(with_data, terminal_size=size, run_before=open_runs)
+
+
+@SIZES
+def test_comparison(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def open_comparison(pilot: Pilot[Any]) -> None:
+        app = make_running(pilot)
+        runs = [app.store.load(f"run_{clients}_clients") for clients in (2, 4)]
+        app.push_screen(CompareScreen(runs))
+        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await until(pilot, lambda: not app.screen.query_one(Chart).stale)
+
+    assert snap_compare(with_data, terminal_size=size, run_before=open_comparison)
+
+
+def test_help(with_data: WhisperctlApp, snap_compare: Compare) -> None:
+    async def open_help(pilot: Pilot[Any]) -> None:
+        await _settle(pilot)
+        await pilot.press("question_mark")
+        await _settle(pilot)
+
+    assert snap_compare(with_data, terminal_size=(140, 45), run_before=open_help)
+
+
+def test_the_question_before_taking_down(with_data: WhisperctlApp, snap_compare: Compare) -> None:
+    async def ask(pilot: Pilot[Any]) -> None:
+        await _settle(pilot)
+        await pilot.press("d")
+        await pilot.pause()
+
+    assert snap_compare(with_data, terminal_size=(80, 24), run_before=ask)
+
+
+def test_the_load_dialog(with_data: WhisperctlApp, snap_compare: Compare) -> None:
+    async def ask(pilot: Pilot[Any]) -> None:
+        await _settle(pilot)
+        await pilot.press("l")
+        await pilot.pause()
+        for field in pilot.app.screen.query("Input"):
+            field.cursor_blink = False  # type: ignore[attr-defined]
+        await pilot.pause()
+
+    assert snap_compare(with_data, terminal_size=(80, 24), run_before=ask)

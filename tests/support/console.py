@@ -1,0 +1,28 @@
+"""Running the console in a test."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from textual.pilot import Pilot
+
+from console.app import WhisperctlApp
+
+
+@asynccontextmanager
+async def running(
+    app: WhisperctlApp, size: tuple[int, int] = (140, 45)
+) -> AsyncIterator[Pilot[None]]:
+    """Run an app and wait for its first picture."""
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.live.tick > 0)
+        yield pilot
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait for a condition, with a deadline."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come about"
+        await pilot.pause(0.02)
+    await pilot.pause()
