@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
@@ -71,7 +70,10 @@ class ProcessEngine:
                 raise StackError(
                     f"Stack '{self._name}' is going down; wait for 'whisperctl down' to end."
                 )
-            check_model(spec.replica.model)
+            # Absolute, because a later supervisor may be started from another directory.
+            model = check_model(spec.replica.model)
+            replica = spec.replica.model_copy(update={"model": model})
+            spec = spec.model_copy(update={"replica": replica})
             if desired is None:
                 check_memory(spec.replica.model, spec.replicas)
                 port = check_port(spec.balancer.host, spec.balancer.port)
@@ -196,9 +198,10 @@ class ProcessEngine:
     def _ensure_supervisor(self) -> None:
         """Start a supervisor unless one lives; of two started at once the second ends itself."""
         self._supervisors = [one for one in self._supervisors if one.poll() is None]
-        if self._directory.is_supervised():
+        # One that was started a moment ago has not got its lock yet.
+        if self._supervisors or self._directory.is_supervised():
             return
-        command = [sys.executable, "-m", "stack.process", str(self._directory.path)]
+        command = [*parts.MODULE, "stack.process", str(self._directory.path)]
         self._supervisors.append(parts.start(command, self._directory.logs / "supervisor.log"))
 
     async def _until(
@@ -215,7 +218,8 @@ class ProcessEngine:
             if desired is None or desired.phase is Phase.DOWN:
                 raise StackError(f"Stack '{self._name}' was taken down meanwhile.")
             state = await asyncio.to_thread(self._directory.read_state)
-            if reached(desired, state):
+            # Without a supervisor the state is only what the last one saw.
+            if reached(desired, state) and await asyncio.to_thread(self._is_current, state):
                 return await self.status()
             if fresh:
                 _give_up_on_deaths(state)
@@ -231,6 +235,13 @@ class ProcessEngine:
                 )
             await asyncio.to_thread(self._ensure_supervisor)
             await asyncio.sleep(_LOOK_INTERVAL)
+
+    def _is_current(self, state: State) -> bool:
+        """Tell whether somebody looks after the stack and all that is recorded still runs."""
+        processes = [state.balancer.process, *(record.process for record in state.replicas)]
+        return self._directory.is_supervised() and all(
+            process is not None and process.find() is not None for process in processes
+        )
 
     # --- looking at it --------------------------------------------------------------------------
 

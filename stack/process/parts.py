@@ -15,6 +15,12 @@ from stack.spec import StackSpec
 LOG_LIMIT: Final = 16 * 1024 * 1024
 """Bytes at which a part's log is begun anew when the part is started again."""
 
+MODULE: Final = (sys.executable, "-P", "-m")
+"""Runs a module of this project; ``-P`` keeps a directory named ``stack`` where the user happens
+to be from taking its place."""
+
+_PACKAGE_ROOT: Final = str(Path(__file__).resolve().parents[2])
+
 
 def free_port(host: str = "127.0.0.1") -> int:
     """Return a port that nobody listens on at this moment."""
@@ -28,8 +34,7 @@ def replica_command(spec: StackSpec, name: str, port: int) -> list[str]:
     """Return the command line of one replica."""
     replica = spec.replica
     return [
-        sys.executable,
-        "-m",
+        *MODULE,
         "stack.replica",
         "--host=127.0.0.1",
         f"--port={port}",
@@ -46,8 +51,7 @@ def replica_command(spec: StackSpec, name: str, port: int) -> list[str]:
 def balancer_command(spec: StackSpec, config: Path) -> list[str]:
     """Return the command line of the balancer."""
     return [
-        sys.executable,
-        "-m",
+        *MODULE,
         "stack.balancer",
         f"--host={spec.balancer.host}",
         f"--port={spec.balancer.port}",
@@ -70,7 +74,14 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             # A session of its own: neither Ctrl-C nor the terminal's end reaches it.
             start_new_session=True,
             # Idle OpenMP threads that spin would take the cores from the other replicas.
-            env=os.environ | {"OMP_WAIT_POLICY": "PASSIVE", "PYTHONUNBUFFERED": "1"},
+            env=os.environ
+            | {
+                "OMP_WAIT_POLICY": "PASSIVE",
+                "PYTHONUNBUFFERED": "1",
+                "PYTHONPATH": os.pathsep.join(
+                    filter(None, (_PACKAGE_ROOT, os.environ.get("PYTHONPATH")))
+                ),
+            },
         )
 
 

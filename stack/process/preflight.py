@@ -28,14 +28,15 @@ _WEIGHTS: Final = {
 """MiB of the float16 weights of the known sizes, by the beginning of their names."""
 
 
-def check_model(model: str) -> None:
-    """Raise StackError when ``model`` is a directory that is missing or holds no model.
+def check_model(model: str) -> str:
+    """Return the model, a directory as an absolute path; raises StackError when it holds none.
 
     Sizes and hub ids can only be judged by loading them, which the replica does.
     """
     path = Path(model)
-    if not (path.is_absolute() or model.startswith((".", "~"))):
-        return
+    named = path.is_absolute() or model.startswith((".", "~"))
+    if not named and not ("/" in model and path.is_dir()):
+        return model
     if not path.expanduser().is_dir():
         raise StackError(
             f"Model directory {model} is missing; name one that holds a CTranslate2 model, "
@@ -46,6 +47,7 @@ def check_model(model: str) -> None:
             f"Model directory {model} holds no model.bin; convert the model with "
             "'ct2-transformers-converter' first."
         )
+    return str(path.expanduser().resolve())
 
 
 def replica_memory(model: str) -> int | None:

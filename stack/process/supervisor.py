@@ -62,6 +62,7 @@ class Supervisor:
         self._retry_at: dict[str, float] = {}
         self._drain_until: dict[str, float] = {}
         self._ended_at: dict[str, float] = {}
+        self._drain_asked: set[str] = set()
         self._balancer_retry_at = 0.0
         self._written: State | None = None
         self._sequence = max((event.sequence for event in self._state.events), default=0)
@@ -80,7 +81,11 @@ class Supervisor:
                 if desired.phase is Phase.DOWN:
                     await self._go_down(client, desired)
                     return
-                await self.step(client, desired)
+                try:
+                    await self.step(client, desired)
+                except Exception:
+                    # A full disk, say: the stack is better off watched than alone.
+                    _log.exception("A comparison failed; the next one follows.")
                 await asyncio.sleep(INTERVAL)
 
     async def step(self, client: httpx.AsyncClient, desired: Desired) -> None:
@@ -189,6 +194,7 @@ class Supervisor:
         record.generation = desired.generations.get(record.name, 0)
         for known in (self._drain_until, self._ended_at, self._answers, self._answered_at):
             known.pop(record.name, None)
+        self._drain_asked.discard(record.name)
         self._event(record.name, "Starting.")
         # At once, so that a supervisor that dies now leaves no process that nobody knows.
         self._save()
@@ -230,9 +236,15 @@ class Supervisor:
     ) -> None:
         sessions = self._answers.get(record.name, {}).get("sessions")
         if record.name not in self._ended_at:
-            await self._post_drain(client, record)
             over = now >= self._drain_until[record.name]
-            if sessions == 0 or sessions is None or over:
+            started = record.name in self._answered_at
+            fresh = record.name not in self._drain_asked
+            self._drain_asked.add(record.name)
+            await self._post_drain(client, record)
+            if fresh and started and not over:
+                return  # what it said of its sessions is older than the drain
+            # One that is too busy to answer may have sessions; one that never did has none.
+            if sessions == 0 or not started or over:
                 if over and sessions:
                     text = f"Its time to drain is over; {sessions} sessions are flushed and end."
                     self._event(record.name, text, severity="warning")
@@ -251,6 +263,8 @@ class Supervisor:
         self._state.replicas.remove(record)
         for known in (self._drain_until, self._ended_at, self._answers, self._retry_at):
             known.pop(record.name, None)
+        self._answered_at.pop(record.name, None)
+        self._drain_asked.discard(record.name)
         self._event(record.name, "Gone.")
 
     # --- the balancer ---------------------------------------------------------------------------
@@ -299,8 +313,18 @@ class Supervisor:
         self._event("stack", "Going down.")
         await asyncio.to_thread(self._save)
         drain = desired.spec.drain_timeout if desired.drain_on_down else 0.0
+        if drain:
+            for record in self._state.replicas:
+                record.state = ReplicaState.DRAINING
+            # The balancer first, so that nobody is sent to a replica that turns him away.
+            await asyncio.to_thread(self._configure_balancer, desired)
+            await asyncio.sleep(INTERVAL)
         await self._shut_down(client, drain=drain)
-        await asyncio.to_thread(self._directory.remove)
+        await asyncio.to_thread(self._remove)
+
+    def _remove(self) -> None:
+        with self._directory.lock():
+            self._directory.remove()
 
     async def _shut_down(self, client: httpx.AsyncClient, *, drain: float) -> None:
         records = [record for record in self._state.replicas if record.process is not None]
