@@ -194,6 +194,18 @@ def test_repeated_words_have_spans_of_their_own():
         assert len(set(spans)) == len(spans)
 
 
+def test_every_word_knows_its_place_in_its_sentence():
+    part = windows.part_heard(piece("call", "zulu", "zulu", "one"), 0.0, 9.0)
+    opening = windows.PLACES["previous"] - 1
+    call, zulu = windows.WORD_CLASSES["call"], windows.WORD_CLASSES["zulu"]
+    assert windows.word_places(part) == [
+        (1, opening, 1),
+        (2, call, 1),
+        (3, zulu, 2),
+        (4, zulu, 1),
+    ]
+
+
 def test_previous_text_is_no_target():
     made = composer(previous_text=1.0, silent=0.0)
     window = made.compose(np.random.default_rng(4), 1000)
