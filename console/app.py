@@ -41,7 +41,7 @@ from loadtest.plan import LoadPlan
 from loadtest.runfile import Run, TimelineRow
 from loadtest.shards import LoadError
 from loadtest.store import RunStore
-from loadtest.verdict import Verdict, demo_verdict, series_verdict
+from loadtest.verdict import Verdict, clients_text, demo_verdict, series_verdict
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec
 from stack.status import StackState, StackStatus
@@ -275,7 +275,7 @@ class WhisperctlApp(App[None]):
             case StepStarted():
                 self._row = None
                 self.live = replace(self.live, load=load.started(event))
-                text = f"Step {event.step} of {event.steps}: {event.clients} clients."
+                text = f"Step {event.step} of {event.steps}: {clients_text(event.clients)}."
                 self.happened("load", text)
             case StepProgress():
                 self._row = event.row
@@ -364,6 +364,10 @@ class WhisperctlApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Grey out what can't be done now."""
+        if action == "show_dashboard" and isinstance(self.screen, DashboardScreen):
+            return False
+        if action == "show_runs" and isinstance(self.screen, RunsScreen):
+            return False
         there = not self.live.absent
         loading = self.live.load is not None
         able = {
@@ -438,7 +442,7 @@ def _step_sentence(run: Run) -> str:
     ended = summary.successful_clients + summary.failed_clients
     words = summary.wer.wer if summary.wer else None
     return (
-        f"{run.test_configuration.num_clients} clients: {summary.successful_clients} of {ended} "
+        f"{clients_text(run.test_configuration.num_clients)}: {summary.successful_clients} of {ended} "
         f"succeeded, p95 {format_figure(summary.latency.p95, Unit.SECONDS)}, "
         f"WER {format_figure(words, Unit.FRACTION)}; saved as {run.run_id}."
     )

@@ -10,6 +10,7 @@ from rich.text import Text
 from loadtest.compare import Change, Comparison, Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
+from loadtest.verdict import clients_text
 from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
 
 _STATE_STYLE = {
@@ -100,7 +101,7 @@ def run_details(run: Run) -> RenderableType:
         (run.run_id, "bold"),
         f"  {run.status.value}  step {configuration.step} of {configuration.steps}",
         f"  {run.label}" if run.label else "",
-        f"\n{configuration.num_clients} clients on {configuration.host}:{configuration.port}, ",
+        f"\n{clients_text(configuration.num_clients)} on {configuration.host}:{configuration.port}, ",
         f"{summary.average_audio_duration:.1f} s of audio each, chunk {configuration.chunk:g} s, ",
         f"seed {configuration.seed}; it took {summary.total_duration:.1f} s",
     )
@@ -232,7 +233,7 @@ def step_line(run: Run) -> str:
     ended = summary.successful_clients + summary.failed_clients
     words = format_figure(summary.wer.wer if summary.wer else None, Unit.FRACTION)
     return (
-        f"{run.test_configuration.num_clients:>4} clients  "
+        f"{clients_text(run.test_configuration.num_clients):>12}  "
         f"{summary.successful_clients} of {ended} ok  "
         f"latency median {format_figure(summary.latency.median, Unit.SECONDS)}  "
         f"p95 {format_figure(summary.latency.p95, Unit.SECONDS)}  "

@@ -98,9 +98,13 @@ def _met(run: Run) -> bool:
     return run.status is RunStatus.COMPLETED and run.summary.slo is not None and run.summary.slo.met
 
 
-def _clients(run: Run) -> str:
-    number = run.test_configuration.num_clients
+def clients_text(number: int) -> str:
+    """Write a number of clients."""
     return f"{number} client{'' if number == 1 else 's'}"
+
+
+def _clients(run: Run) -> str:
+    return clients_text(run.test_configuration.num_clients)
 
 
 def _figures(run: Run) -> str:

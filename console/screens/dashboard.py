@@ -15,7 +15,6 @@ from console.widgets.bars import Events, LoadBar, StackBar
 from console.widgets.chart import Chart, Drawing, Line
 from console.widgets.replica_table import ReplicaTable
 
-SCALE = Binding.Group("Scale", compact=True)
 CHARTS = ("latency", "distribution", "words", "utilisation")
 
 
@@ -37,10 +36,9 @@ events at the bottom. Nothing here ends when you quit unless you say so.
             "plus,equals_sign",
             "app.scale_by(1)",
             "Scale",
-            key_display="+",
+            key_display="+/-",
             id="stack.more",
             tooltip="One replica more",
-            group=SCALE,
         ),
         Binding(
             "minus",
@@ -49,7 +47,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
             key_display="-",
             id="stack.fewer",
             tooltip="One replica fewer; it is drained first",
-            group=SCALE,
+            show=False,
         ),
         Binding(
             "r", "restart", "Restart", id="replica.restart", tooltip="Restart the selected replica"
@@ -113,6 +111,10 @@ events at the bottom. Nothing here ends when you quit unless you say so.
         for number, name in enumerate(CHARTS):
             self.query_one(f"#{name}", Chart).set_class(number == self._chart, "-chosen")
 
+    def on_resize(self) -> None:
+        """Offer the keys that fit the size."""
+        self.refresh_bindings()
+
     def action_next_chart(self) -> None:
         """Show the next chart where there is room for one."""
         self._chart = (self._chart + 1) % len(CHARTS)
@@ -134,6 +136,9 @@ events at the bottom. Nothing here ends when you quit unless you say so.
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Grey out what can't be done now."""
+        if action == "next_chart":
+            # Where all charts are seen there is no next one.
+            return self.has_class("-narrow") or self.has_class("-short")
         if action in {"restart", "open_log"}:
             return True if self.console_app.live.status.replicas else None
         return True

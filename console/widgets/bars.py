@@ -8,6 +8,7 @@ from textual.widgets import Label, ProgressBar, RichLog, Static
 
 from console.live import Happening, Live
 from loadtest.compare import Unit, format_figure
+from loadtest.verdict import clients_text
 from stack.status import StackState
 
 _STATES = {
@@ -78,7 +79,7 @@ class LoadBar(Horizontal):
             self.query_one("#load-figures", Static).update("")
             return
         word = "stopping" if load.stopping else f"step {load.step}/{load.steps}"
-        self.query_one("#load-step", Label).update(f"load {word}: {load.clients} clients")
+        self.query_one("#load-step", Label).update(f"load {word}: {clients_text(load.clients)}")
         bar.update(total=max(load.expected, 0.1), progress=min(load.elapsed, load.expected))
         failed = f"  ✖ {load.failed} failed" if load.failed else ""
         self.query_one("#load-figures", Static).update(

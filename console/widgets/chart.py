@@ -49,7 +49,8 @@ class Chart(Vertical):
     """A titled chart over time."""
 
     DEFAULT_CSS = """
-    Chart { height: 1fr; border: round $surface-lighten-2; border-title-color: $text; padding: 0; }
+    Chart { height: 1fr; border: round $surface-lighten-2; border-title-color: $text;
+        border-subtitle-color: $text-muted; padding: 0; }
     Chart > PlotextPlot { height: 1fr; }
     Chart > .empty { height: 1fr; content-align: center middle; color: $text-muted; }
     """

@@ -15,11 +15,10 @@ _GLYPHS = {
     ReplicaState.DEAD: ("✖", "red"),
     ReplicaState.STOPPED: ("○", "bright_black"),
 }
-COLUMNS = (
-    *("replica", "state", "sessions", "CPU", "memory", "GPU memory", "GPU"),
-    *("queue", "restarts"),
-)
-"""What matters least comes last: a narrow screen cuts it off."""
+COLUMNS = ("replica", "state", "sessions", "CPU", "memory", "GPU memory", "GPU")
+MORE_COLUMNS = ("queue", "restarts")
+"""Shown where there is room."""
+ROOM = 90
 
 
 class ReplicaTable(DataTable[str | Text]):
@@ -31,8 +30,22 @@ class ReplicaTable(DataTable[str | Text]):
     def on_mount(self) -> None:
         """Make the columns."""
         for number, name in enumerate(COLUMNS):
-            label = Text(name, justify="right" if number >= 2 else "left")
-            self.add_column(label, key=name)
+            self._add(name, right=number >= 2)
+
+    def _add(self, name: str, *, right: bool = True) -> None:
+        label = Text(name, justify="right" if right else "left")
+        self.add_column(label, key=name)
+
+    def on_resize(self) -> None:
+        """Show as many columns as there is room for."""
+        there = "queue" in self.columns
+        if there == (self.size.width >= ROOM):
+            return
+        for name in MORE_COLUMNS:
+            if there:
+                self.remove_column(name)
+            else:
+                self._add(name)
 
     @property
     def selected(self) -> str | None:
@@ -49,10 +62,12 @@ class ReplicaTable(DataTable[str | Text]):
             self.remove_row(gone)
         for replica in live.status.replicas:
             cells = _cells(replica, live.samples.get(replica.name, ReplicaSample()))
+            # As many as there are columns now.
+            shown = [(str(key.value), cell) for key, cell in zip(self.columns, cells, strict=False)]
             if replica.name not in known:
-                self.add_row(*cells, key=replica.name)
+                self.add_row(*(cell for _, cell in shown), key=replica.name)
                 continue
-            for column, cell in zip(COLUMNS, cells, strict=True):
+            for column, cell in shown:
                 if self.get_cell(replica.name, column) != cell:
                     self.update_cell(replica.name, column, cell, update_width=True)
 

@@ -26,10 +26,10 @@ def test_a_series_prints_lines_and_saves_every_step(
     results, copy = tmp_path / "results", tmp_path / "copies" / "run.json"
     done = run(
         *("load", "--clients", "1,2", "--port", sink.port, "--duration", 2, "--cool-down", 0),
-        *("--results-dir", results, "--output-file", copy, "--label", "plain"),
+        *("--results-dir", results, "--output-file", copy, "--label", "plain", "--slo-wer", 9),
     )
     assert done.code == 0, done.err
-    assert "step 1 of 2: 1 clients" in done.out
+    assert "step 1 of 2: 1 client," in done.out
     assert "2 of 2 ok" in done.out
     assert "All steps up to 2 clients met the SLO (2 s of audio each)" in done.out
     files = sorted(results.glob("run_*_clients_*.json"))
