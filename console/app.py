@@ -19,15 +19,16 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import HelpPanel
 
+from console.commands import palette_commands
 from console.history import History, Moment, live_latency
 from console.live import Happening, Live, LoadView
+from console.render import step_line
 from console.screens.compare import CompareScreen
 from console.screens.dashboard import DashboardScreen
-from console.screens.dialogs import Choice, LoadDialog, Question
+from console.screens.dialogs import LoadDialog, ask_down, ask_leave, ask_stop
 from console.screens.logs import LogScreen
 from console.screens.runs import RunsScreen
 from loadtest.clips import ClipError
-from loadtest.compare import Unit, format_figure
 from loadtest.controller import LoadController
 from loadtest.events import (
     LoadEvent,
@@ -193,16 +194,7 @@ class WhisperctlApp(App[None]):
     @work
     async def action_down(self) -> None:
         """Take the stack down, asking first where that would cut sessions."""
-        sessions = self.live.open_sessions
-        cut = f" {sessions} open sessions would be cut." if sessions else ""
-        question = Question(
-            f"Take stack '{self.live.status.name}' down?{cut}",
-            [
-                Choice("down", "Take it down", "y", "error"),
-                *([Choice("drain", "Let them end first", "e")] if sessions else []),
-                Choice("stay", "Keep it", "n"),
-            ],
-        )
+        question = ask_down(self.live.status.name, self.live.open_sessions)
         answer = await self.push_screen_wait(question)
         if answer in {"down", "drain"}:
             self._operate("taking down", self.engine.down(drain=answer == "drain"))
@@ -282,7 +274,7 @@ class WhisperctlApp(App[None]):
                 self.live = replace(self.live, load=load.advanced(event))
             case StepFinished():
                 self._last_runs.append(event.run)
-                self.happened("load", _step_sentence(event.run))
+                self.happened("load", " ".join(step_line(event.run).split()))
             case SeriesFinished() if event.stopped:
                 self.happened("load", "The series was stopped; what was measured is saved.")
             case _:
@@ -291,15 +283,7 @@ class WhisperctlApp(App[None]):
     @work
     async def action_stop_load(self) -> None:
         """Ask how to stop the series, and do it."""
-        question = Question(
-            "Stop the load series?",
-            [
-                Choice("now", "Now, keeping what was measured", "y", "error"),
-                Choice("step", "After this step", "a"),
-                Choice("go", "Go on", "n"),
-            ],
-        )
-        answer = await self.push_screen_wait(question)
+        answer = await self.push_screen_wait(ask_stop())
         if answer in {"now", "step"}:
             self._stop_load(after_step=answer == "step")
 
@@ -333,15 +317,8 @@ class WhisperctlApp(App[None]):
     async def action_leave(self) -> None:
         """Leave; asks whether the stack stays up, and ends a load in order."""
         if not self.live.absent:
-            running = " The load series ends, and is saved." if self._controller else ""
-            question = Question(
-                f"Stack '{self.live.status.name}' is up.{running}",
-                [
-                    Choice("keep", "Leave it running", "y", "primary"),
-                    Choice("down", "Take it down", "d", "error"),
-                    Choice("stay", "Stay here", "n"),
-                ],
-            )
+            loading = self._controller is not None
+            question = ask_leave(self.live.status.name, loading=loading)
             answer = await self.push_screen_wait(question)
             if answer not in {"keep", "down"}:
                 return
@@ -382,37 +359,7 @@ class WhisperctlApp(App[None]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer everything in the command palette, too."""
         yield from super().get_system_commands(screen)
-        commands: list[tuple[str, str, str, Callable[[], object]]] = [
-            ("up", "Bring the stack up", f"Start {self.spec.replicas} replicas", self.action_up),
-            ("down", "Take the stack down", "End every replica", self.action_down),
-            (
-                "scale_by",
-                "One replica more",
-                "Scale out",
-                lambda: self.action_scale_by(1),
-            ),
-            (
-                "scale_by",
-                "One replica fewer",
-                "Drain the last and end it",
-                lambda: self.action_scale_by(-1),
-            ),
-            ("load", "Start a load series", "Clients talk to the stack", self.action_load),
-            ("stop_load", "Stop the load series", "Keeps what was measured", self.action_stop_load),
-            ("", "Show the dashboard", "The live stack", self.action_show_dashboard),
-            ("", "Show the runs", "Saved runs: read, mark, compare", self.action_show_runs),
-        ]
-        for action, title, text, callback in commands:
-            if self.check_action(action, ()):
-                yield SystemCommand(title, text, callback)
-        for replica in self.live.status.replicas:
-            name = replica.name
-            yield SystemCommand(
-                f"Log of {name}", "Read and follow", lambda name=name: self.open_log(name)
-            )
-            yield SystemCommand(
-                f"Restart {name}", "A fresh process", lambda name=name: self.restart(name)
-            )
+        yield from palette_commands(self)
 
     # --- the demonstration ----------------------------------------------------------------------
 
@@ -435,14 +382,3 @@ class WhisperctlApp(App[None]):
             self.happened("demo", verdict.sentence, "information" if verdict.passed else "error")
             self.say(verdict.sentence, severity="information" if verdict.passed else "error")
             await asyncio.shield(self.engine.down())
-
-
-def _step_sentence(run: Run) -> str:
-    summary = run.summary
-    ended = summary.successful_clients + summary.failed_clients
-    words = summary.wer.wer if summary.wer else None
-    return (
-        f"{clients_text(run.test_configuration.num_clients)}: {summary.successful_clients} of {ended} "
-        f"succeeded, p95 {format_figure(summary.latency.p95, Unit.SECONDS)}, "
-        f"WER {format_figure(words, Unit.FRACTION)}; saved as {run.run_id}."
-    )

@@ -101,7 +101,8 @@ def run_details(run: Run) -> RenderableType:
         (run.run_id, "bold"),
         f"  {run.status.value}  step {configuration.step} of {configuration.steps}",
         f"  {run.label}" if run.label else "",
-        f"\n{clients_text(configuration.num_clients)} on {configuration.host}:{configuration.port}, ",
+        f"\n{clients_text(configuration.num_clients)} on ",
+        f"{configuration.host}:{configuration.port}, ",
         f"{summary.average_audio_duration:.1f} s of audio each, chunk {configuration.chunk:g} s, ",
         f"seed {configuration.seed}; it took {summary.total_duration:.1f} s",
     )

@@ -134,3 +134,41 @@ class LoadDialog(ModalScreen[LoadPlan | None]):
     @on(Button.Pressed, "#cancel")
     def _cancel(self) -> None:
         self.dismiss(None)
+
+
+def ask_down(stack: str, sessions: int) -> Question:
+    """Ask before a stack is taken down; answers ``down``, ``drain`` or ``stay``."""
+    cut = f" {sessions} open sessions would be cut." if sessions else ""
+    return Question(
+        f"Take stack '{stack}' down?{cut}",
+        [
+            Choice("down", "Take it down", "y", "error"),
+            *([Choice("drain", "Let them end first", "e")] if sessions else []),
+            Choice("stay", "Keep it", "n"),
+        ],
+    )
+
+
+def ask_stop() -> Question:
+    """Ask how to stop a load series; answers ``now``, ``step`` or ``go``."""
+    return Question(
+        "Stop the load series?",
+        [
+            Choice("now", "Now, keeping what was measured", "y", "error"),
+            Choice("step", "After this step", "a"),
+            Choice("go", "Go on", "n"),
+        ],
+    )
+
+
+def ask_leave(stack: str, *, loading: bool) -> Question:
+    """Ask what becomes of the stack; answers ``keep``, ``down`` or ``stay``."""
+    running = " The load series ends, and is saved." if loading else ""
+    return Question(
+        f"Stack '{stack}' is up.{running}",
+        [
+            Choice("keep", "Leave it running", "y", "primary"),
+            Choice("down", "Take it down", "d", "error"),
+            Choice("stay", "Stay here", "n"),
+        ],
+    )

@@ -111,7 +111,7 @@ async def test_a_load_series_runs_and_is_judged(make_app: Apps) -> None:
         texts = [happening.text for happening in app.live.happenings]
         assert "A series of 1, 2 clients begins." in texts
         assert "Step 2 of 2: 2 clients." in texts
-        assert any(text.startswith("2 clients: 2 of 2 succeeded") for text in texts)
+        assert any(text.startswith("2 clients 2 of 2 ok") for text in texts)
         assert app.live.load is None
         controllers: list[FakeController] = app.controllers  # type: ignore[attr-defined]
         assert controllers[0].plan.port == 8990

@@ -11,10 +11,10 @@ import pytest
 from support.runs import example_run, header_for
 
 from loadtest.events import ClientFinished, ClientReady, Progress
-from stack.files import write_atomically
 from loadtest.journal import JournalError, JournalInUseError, JournalWriter, recover_run
 from loadtest.runfile import Outcome, Run, RunStatus, run_json_schema
 from loadtest.store import RunFileError, RunStore
+from stack.files import write_atomically
 
 
 def test_a_run_survives_the_file(tmp_path: Path) -> None:
