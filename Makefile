@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help venv dev demo test check format bench clean lock
+.PHONY: help venv dev demo test check format bench pictures clean lock
 
 help: ## Show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ format: dev ## Put the code into its form
 
 bench: venv ## Measurements worth repeating
 	$(BIN)/python -m benchmarks.load_generator
+
+pictures: venv ## Take the README's pictures anew
+	$(BIN)/python -m docs.images.make
 
 lock: dev ## Write the lock files anew (needs uv)
 	uv pip compile --universal --python-version 3.11 --quiet --no-emit-index-url --no-header \

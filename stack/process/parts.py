@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,11 +10,16 @@ import sys
 from pathlib import Path
 from typing import Final
 
+import psutil
+
 from stack.process.state import ProcessIdentity
 from stack.spec import StackSpec
 
+_MARK: Final = "WHISPERCTL_PART_OF"
+"""Environment variable of every part: the log directory of its stack."""
+
 LOG_LIMIT: Final = 16 * 1024 * 1024
-"""Bytes at which a part's log is begun anew when the part is started again."""
+"""Bytes at which a part's log is begun anew."""
 
 MODULE: Final = (sys.executable, "-P", "-m")
 """Runs a module of this project; ``-P`` keeps a directory named ``stack`` where the user happens
@@ -62,9 +68,6 @@ def balancer_command(spec: StackSpec, config: Path) -> list[str]:
 def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
     """Start a part that outlives whoever started it; its output is appended to ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(OSError):
-        if log.stat().st_size > LOG_LIMIT:
-            log.replace(log.with_suffix(".old.log"))
     with log.open("ab") as output:
         return subprocess.Popen(
             command,
@@ -78,11 +81,41 @@ def start(command: list[str], log: Path) -> subprocess.Popen[bytes]:
             | {
                 "OMP_WAIT_POLICY": "PASSIVE",
                 "PYTHONUNBUFFERED": "1",
+                _MARK: str(log.parent),
                 "PYTHONPATH": os.pathsep.join(
                     filter(None, (_PACKAGE_ROOT, os.environ.get("PYTHONPATH")))
                 ),
             },
         )
+
+
+def bound(logs: Path) -> None:
+    """Begin logs that have grown too large anew, keeping one older part of each.
+
+    In place: their writers have them open for appending and go on at the new end.
+    """
+    for log in logs.glob("*.log"):
+        with contextlib.suppress(OSError):
+            if log.stat().st_size > LOG_LIMIT and not log.stem.endswith(".old"):
+                shutil.copyfile(log, log.with_suffix(".old.log"))
+                os.truncate(log, 0)
+
+
+def end_orphans(logs: Path, known: set[int]) -> list[int]:
+    """End replicas and balancers of this stack that nobody knows of; returns their process ids.
+
+    A supervisor that was killed just after it had started a part could not write it down.
+    """
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        command = process.info["cmdline"] or []
+        if process.pid in known or not {"stack.replica", "stack.balancer"} & set(command):
+            continue
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get(_MARK) == str(logs):
+                process.kill()
+                found.append(process.pid)
+    return found
 
 
 def end(identity: ProcessIdentity | None, number: signal.Signals = signal.SIGTERM) -> bool:

@@ -71,6 +71,10 @@ class Supervisor:
         """Supervise until the stack is down; its directory is gone then."""
         if self._state.replicas:
             self._event("stack", "A new supervisor has taken over.")
+        known = {record.process.pid for record in self._state.replicas if record.process}
+        known |= {self._state.balancer.process.pid} if self._state.balancer.process else set()
+        for pid in await asyncio.to_thread(parts.end_orphans, self._directory.logs, known):
+            self._event("stack", f"Process {pid} belonged to nobody and was ended.")
         async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT, trust_env=False) as client:
             while True:
                 desired = await asyncio.to_thread(self._directory.read_desired)
@@ -108,6 +112,7 @@ class Supervisor:
         for pid, child in list(self._children.items()):
             if child.poll() is not None:
                 del self._children[pid]
+        parts.bound(self._directory.logs)
 
     def _note_deaths(self) -> None:
         now = time.monotonic()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from support.console import until
+from support.console import at_rest, until
 from support.engine import FakeEngine
 from support.load import FakeController
 from textual.pilot import Pilot
@@ -64,8 +64,9 @@ async def _settle(pilot: Pilot[Any]) -> None:
     app = pilot.app
     assert isinstance(app, WhisperctlApp)
     await until(pilot, lambda: app.live.tick > 0 and bool(app.live.status.replicas))
-    charts = [chart for chart in app.screen.query(Chart) if chart.display]
-    await until(pilot, lambda: not any(chart.stale for chart in charts))
+    latency = app.screen.query_one("#latency", Chart)
+    await until(pilot, lambda: "p99" in str(latency.border_subtitle))
+    await at_rest(pilot)
 
 
 @SIZES
@@ -80,8 +81,7 @@ def test_dashboard_without_a_stack(
     async def settle(pilot: Pilot[Any]) -> None:
         app = make_running(pilot)
         await until(pilot, lambda: app.live.tick > 0)
-        charts = [chart for chart in app.screen.query(Chart) if chart.display]
-        await until(pilot, lambda: not any(chart.stale for chart in charts))
+        await at_rest(pilot)
 
     assert snap_compare(make_app(up=False), terminal_size=size, run_before=settle)
 
@@ -100,6 +100,7 @@ def test_runs(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, 
         await until(pilot, lambda: "4&#160;clients&#160;on" in app.export_screenshot())
         await pilot.press("space")
         await until(pilot, lambda: "2&#160;clients&#160;on" in app.export_screenshot())
+        await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=size, run_before=open_runs)
 
@@ -111,7 +112,7 @@ def test_comparison(with_data: WhisperctlApp, snap_compare: Compare, size: tuple
         runs = [app.store.load(f"run_{clients}_clients") for clients in (2, 4)]
         app.push_screen(CompareScreen(runs))
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
-        await until(pilot, lambda: not app.screen.query_one(Chart).stale)
+        await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=size, run_before=open_comparison)
 
@@ -120,7 +121,7 @@ def test_help(with_data: WhisperctlApp, snap_compare: Compare) -> None:
     async def open_help(pilot: Pilot[Any]) -> None:
         await _settle(pilot)
         await pilot.press("question_mark")
-        await _settle(pilot)
+        await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=(140, 45), run_before=open_help)
 
@@ -129,7 +130,7 @@ def test_the_question_before_taking_down(with_data: WhisperctlApp, snap_compare:
     async def ask(pilot: Pilot[Any]) -> None:
         await _settle(pilot)
         await pilot.press("d")
-        await pilot.pause()
+        await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=(80, 24), run_before=ask)
 
@@ -141,6 +142,6 @@ def test_the_load_dialog(with_data: WhisperctlApp, snap_compare: Compare) -> Non
         await pilot.pause()
         for field in pilot.app.screen.query("Input"):
             field.cursor_blink = False  # type: ignore[attr-defined]
-        await pilot.pause()
+        await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=(80, 24), run_before=ask)

@@ -26,3 +26,13 @@ async def until(pilot: Pilot[None], condition: Callable[[], bool], seconds: floa
         assert time.monotonic() < deadline, "the condition did not come about"
         await pilot.pause(0.02)
     await pilot.pause()
+
+
+async def at_rest(pilot: Pilot[None], seconds: float = 15.0) -> None:
+    """Wait until two pictures in a row, further apart than charts are redrawn, are the same."""
+    before = None
+    deadline = time.monotonic() + seconds
+    while (now := pilot.app.export_screenshot()) != before:
+        assert time.monotonic() < deadline, "the picture does not come to rest"
+        before = now
+        await pilot.pause(0.4)

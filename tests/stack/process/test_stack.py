@@ -16,7 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
+from stack.process import parts
 from stack.process.engine import ProcessEngine
+from stack.process.state import StackDirectory
 from stack.spec import BalancerSpec, ReplicaSpec
 from stack.status import ReplicaState, StackState, StackStatus
 from tests.stack.process.conftest import NAME, family, spec, until
@@ -293,3 +295,37 @@ async def test_a_directory_of_the_same_name_is_not_run(
     monkeypatch.chdir(strange.parent)
     status = await engine.up(spec(1), timeout=30)
     assert status.ready_replicas == 1
+
+
+async def test_a_part_that_nobody_knows_of_is_ended(engine: ProcessEngine, root: Path) -> None:
+    """A supervisor killed right after it started a part has not written it down."""
+    await engine.up(spec())
+    logs = root / "stacks" / NAME / "logs"
+    desired = StackDirectory(logs.parent).read_desired()
+    assert desired is not None
+    command = parts.replica_command(desired.spec, "replica-9", parts.free_port())
+    orphan = parts.start(command, logs / "replica-9.log")
+    for process in family(root):
+        if "stack.process" in " ".join(process.cmdline()):
+            process.kill()
+    await engine.scale(1)
+    assert orphan.wait(timeout=DEADLINE) < 0
+    assert [replica.name for replica in (await engine.status()).replicas] == ["replica-1"]
+    await engine.down()
+
+
+def test_a_log_that_grew_too_large_is_begun_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "LOG_LIMIT", 100)
+    log = tmp_path / "replica-1.log"
+    with log.open("a") as writer:
+        writer.write("old line\n" * 20)
+        writer.flush()
+        parts.bound(tmp_path)
+        assert log.stat().st_size == 0
+        writer.write("new line\n")
+    assert log.read_text() == "new line\n"
+    assert (tmp_path / "replica-1.old.log").read_text().count("old line") == 20
+    parts.bound(tmp_path)
+    assert log.read_text() == "new line\n"
