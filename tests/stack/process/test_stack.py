@@ -309,7 +309,7 @@ async def test_a_part_that_nobody_knows_of_is_ended(engine: ProcessEngine, root:
         if "stack.process" in " ".join(process.cmdline()):
             process.kill()
     await engine.scale(1)
-    assert orphan.wait(timeout=DEADLINE) < 0
+    assert orphan.wait(timeout=60) < 0
     assert [replica.name for replica in (await engine.status()).replicas] == ["replica-1"]
     await engine.down()
 
