@@ -308,6 +308,7 @@ async def test_a_part_that_nobody_knows_of_is_ended(engine: ProcessEngine, root:
     for process in family(root):
         if "stack.process" in " ".join(process.cmdline()):
             process.kill()
+    await reach(engine, lambda status: not status.supervised, "the supervisor's end")
     await engine.scale(1)
     assert orphan.wait(timeout=60) < 0
     assert [replica.name for replica in (await engine.status()).replicas] == ["replica-1"]
