@@ -5,8 +5,8 @@ from typing import Final
 
 from rich.console import Console
 
-from console.cli.common import engine_for
-from console.cli.load import follow
+from console.cli.common import INTERRUPTED, UserError, engine_for
+from console.cli.load import follow, stopping_in_order
 from console.cli.progress import progress_view
 from console.render import comparison_tables, status_table
 from console.target import StackTarget
@@ -57,8 +57,10 @@ async def run_demo(results: Path) -> Verdict:
         steps = ", ".join(str(count) for count in plan.clients)
         console.print(f"\n[bold]2[/]  {steps} clients talk to it, {DEMO_SECONDS:.0f} s each.")
         controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port))
-        with progress_view() as view:
+        with progress_view() as view, stopping_in_order(controller, view) as stopped:
             runs = await follow(controller, view)
+        if stopped():
+            raise UserError("The demonstration was interrupted.", exit_code=INTERRUPTED)
         if len(runs) > 1:
             console.print("\n[bold]3[/]  The runs side by side.")
             console.print(comparison_tables(compare(runs)))

@@ -28,7 +28,7 @@ def _table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     """Return a table whose first ``left`` columns are text and whose others are figures."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number < left else "right", no_wrap=number == 0)
+        table.add_column(column, justify="left" if number < left else "right", no_wrap=True)
     return table
 
 
@@ -86,7 +86,7 @@ def run_table(entries: Sequence[RunEntry]) -> RenderableType:
             escape(entry.label or ""),
             entry.status,
             str(entry.clients),
-            format_figure(entry.audio_duration, Unit.SECONDS),
+            "–" if entry.audio_duration is None else f"{entry.audio_duration:.1f} s",
             format_figure(entry.p95_latency, Unit.SECONDS),
             format_figure(entry.wer, Unit.FRACTION),
             f"{entry.successful} of {ended}",

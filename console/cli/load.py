@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -158,13 +159,31 @@ async def run_load(
 ) -> int:
     """Run a plan with progress on the terminal; returns the exit code."""
     controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port))
-    interrupted = False
+    with progress_view() as view, stopping_in_order(controller, view) as stopped:
+        runs = await follow(controller, view, output=output, steps=len(plan.clients))
+    typer.echo(series_verdict(runs).sentence)
+    if stopped():
+        return INTERRUPTED
+    if strict and not all(run.summary.slo and run.summary.slo.met for run in runs):
+        return 1
+    return 0 if any(run.summary.successful_clients for run in runs) else 1
+
+
+@contextmanager
+def stopping_in_order(
+    controller: LoadController, view: ProgressView
+) -> Iterator[Callable[[], bool]]:
+    """Make Ctrl-C and SIGTERM stop the series in order, and a second one give up at once.
+
+    Yields a function that says whether that was asked for.
+    """
+    asked = False
 
     def stop() -> None:
-        nonlocal interrupted
-        if interrupted:
+        nonlocal asked
+        if asked:
             raise KeyboardInterrupt
-        interrupted = True
+        asked = True
         view.note("Stopping; what was measured is kept (Ctrl-C again to give up at once).")
         controller.stop()
 
@@ -172,18 +191,10 @@ async def run_load(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop)
     try:
-        with progress_view() as view:
-            runs = await follow(controller, view, output=output, steps=len(plan.clients))
+        yield lambda: asked
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
-    verdict = series_verdict(runs)
-    typer.echo(verdict.sentence)
-    if interrupted:
-        return INTERRUPTED
-    if strict and not all(run.summary.slo and run.summary.slo.met for run in runs):
-        return 1
-    return 0 if any(run.summary.successful_clients for run in runs) else 1
 
 
 async def follow(

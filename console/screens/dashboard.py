@@ -150,6 +150,7 @@ def drawings(history: History, live: Live, slo: float | None) -> dict[str, Drawi
     names = history.replicas()
     gpu = history.knows("gpu_utilisation")
     figure = "gpu_utilisation" if gpu else "cpu"
+    window = float(len(history))
     return {
         "latency": Drawing(
             lines=[
@@ -159,20 +160,24 @@ def drawings(history: History, live: Live, slo: float | None) -> dict[str, Drawi
             empty=waiting,
             limit=None if slo is None else ("SLO p95", slo),
             lowest_top=0.5,
+            window=window,
         ),
         "distribution": Drawing(
             lines=[Line(name, history.replica(name, "sessions")) for name in names],
             empty="press u to bring the stack up",
             lowest_top=2.0,
+            window=window,
         ),
         "words": Drawing(
             lines=[Line("WER", history.wer())],
             empty="known when the first session has ended" if live.load else waiting,
             lowest_top=5.0,
+            window=window,
         ),
         "utilisation": Drawing(
             lines=[Line(name, history.replica(name, figure, 100.0)) for name in names],
             empty="press u to bring the stack up",
             lowest_top=20.0,
+            window=window,
         ),
     }

@@ -41,6 +41,8 @@ class Drawing:
     """A level line and its name, such as the SLO."""
     lowest_top: float = 1.0
     """The y axis reaches at least up to here."""
+    window: float = 0.0
+    """Seconds that the time axis spans at least, so that charts beside each other agree."""
     since: bool = False
     """Times count from a start; otherwise back from now."""
 
@@ -108,7 +110,9 @@ class Chart(Vertical):
             # A limit far above the data would press it flat: then only the legend names it.
             figure.hline(drawing.limit[1], "red")
             top = max(top, drawing.limit[1] * 1.1)
-        _scale_axes(figure, lines, top, height=plot.size.height, since=drawing.since)
+        longest = max(abs(time) for line in lines for time in line.points[0])
+        window = max(drawing.window, longest)
+        _scale_axes(figure, window, top, height=plot.size.height, since=drawing.since)
         self.border_subtitle = self._legend(lines, drawing)
 
     def _legend(self, lines: Sequence[Line], drawing: Drawing) -> str:
@@ -123,11 +127,8 @@ class Chart(Vertical):
         return "  ".join(names)
 
 
-def _scale_axes(
-    figure: Any, lines: Sequence[Line], top: float, *, height: int, since: bool
-) -> None:
+def _scale_axes(figure: Any, longest: float, top: float, *, height: int, since: bool) -> None:
     """Give the axes round numbers."""
-    longest = max(abs(time) for line in lines for time in line.points[0])
     window = next((window for window in _WINDOWS if window >= longest), longest)
     first, last = (0.0, window) if since else (-window, 0.0)
     figure.xlim(first, last)
