@@ -74,7 +74,9 @@ def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> R
 
 def run_table(entries: Sequence[RunEntry]) -> RenderableType:
     """List runs, newest first, and what can't be read."""
-    table = _table("run", "label", "status", "clients", "audio", "p95", "WER", "success", left=3)
+    # The clients are in a run's id.
+    table = _table("run", "status", "audio", "p95", "WER", "success", left=2)
+    table.add_column("label", overflow="ellipsis", no_wrap=True)
     problems = []
     for entry in entries:
         if entry.problem is not None:
@@ -83,13 +85,12 @@ def run_table(entries: Sequence[RunEntry]) -> RenderableType:
         ended = (entry.successful or 0) + (entry.failed or 0)
         table.add_row(
             entry.run_id,
-            escape(entry.label or ""),
             entry.status,
-            str(entry.clients),
             "–" if entry.audio_duration is None else f"{entry.audio_duration:.1f} s",
             format_figure(entry.p95_latency, Unit.SECONDS),
             format_figure(entry.wer, Unit.FRACTION),
             f"{entry.successful} of {ended}",
+            escape(entry.label or ""),
         )
     return Group(table, *problems) if problems else table
 
