@@ -114,7 +114,8 @@ class Events(RichLog):
                     (f"{happening.clock} ", "bright_black"),
                     (f"{happening.subject} ", "bold"),
                     (happening.text, _SEVERITIES.get(happening.severity, "")),
-                )
+                ),
+                expand=True,
             )
         if live.happenings:
             self._shown = live.happenings[-1]
