@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     step = steps.add_parser("evaluate", help="measure a model against what is asked of it")
     step.add_argument("model", type=Path)
     step.add_argument("report", type=Path)
+    step.add_argument("--draw", default="", help="a name for another draw of the material")
     step.add_argument("--quick", action="store_true", help="a quarter of everything")
 
     chosen = parser.parse_args(arguments)
@@ -61,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         from stack.offline.recipe.evaluate import evaluate  # noqa: PLC0415
 
-        evaluate(chosen.model, chosen.report, quick=chosen.quick)
+        evaluate(chosen.model, chosen.report, quick=chosen.quick, draw=chosen.draw)
 
 
 if __name__ == "__main__":

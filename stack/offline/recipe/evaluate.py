@@ -293,9 +293,9 @@ def _spread(errors: list[float]) -> Result:
     }
 
 
-def evaluate(model: Path, report: Path, *, quick: bool = False) -> None:
+def evaluate(model: Path, report: Path, *, quick: bool = False, draw: str = "") -> None:
     """Measure everything, print it and write it as JSON."""
-    evaluation = Evaluation(Listener(model), Material(), 0.3 if quick else 1.0)
+    evaluation = Evaluation(Listener(model), Material(draw), 0.3 if quick else 1.0)
     steps: tuple[Callable[[], Result], ...] = (
         evaluation.single_sentences,
         evaluation.windows,

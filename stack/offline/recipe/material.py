@@ -43,10 +43,11 @@ class Recording:
 
 
 class Material:
-    """Draws recordings, the same ones for the same name."""
+    """Draws recordings, the same ones for the same name (and draw)."""
 
-    def __init__(self) -> None:
+    def __init__(self, draw: str = "") -> None:
         self.synthesiser = Synthesiser()
+        self.draw = f"{draw} " if draw else ""
 
     def recordings(
         self,
@@ -58,7 +59,7 @@ class Material:
         repeating: bool = False,
     ) -> list[Recording]:
         """Draw recordings of so many sentences each, by one voice each."""
-        source = random.Random(f"evaluation {name}")
+        source = random.Random(f"{self.draw}evaluation {name}")
         grammar = Grammar(source)
         drawn = []
         for number in range(count):

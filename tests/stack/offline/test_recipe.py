@@ -233,7 +233,7 @@ def test_a_voice_that_does_not_exist_is_refused(synthesiser: Synthesiser):
 
 def test_evaluation_uses_only_unheard_sentences(synthesiser: Synthesiser):
     material = Material.__new__(Material)
-    material.synthesiser = synthesiser
+    material.synthesiser, material.draw = synthesiser, ""
     recordings = material.recordings("test", 6, sentences=(1, 3))
     again = material.recordings("test", 6, sentences=(1, 3))
     assert [one.text for one in recordings] == [one.text for one in again]
