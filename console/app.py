@@ -97,6 +97,8 @@ class WhisperctlApp(App[None]):
         self._demo = demo
         self._controller: LoadController | None = None
         self._row: TimelineRow | None = None
+        self._last_wer: float | None = None
+        """Of the sessions that have ended, in this step or the one before."""
         self._happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
         self._seen_event = 0
         self._load_over = asyncio.Event()
@@ -158,7 +160,7 @@ class WhisperctlApp(App[None]):
                     time=time.monotonic(),
                     samples=samples,
                     latency=live_latency(self._row) if self._row else (None, None, None),
-                    wer=load.wer if load else None,
+                    wer=self._last_wer if load else None,
                 )
             )
             self.live = self.live.with_samples(samples)
@@ -243,6 +245,7 @@ class WhisperctlApp(App[None]):
     async def _run_load(self, plan: LoadPlan) -> None:
         self._controller = controller = self._make_controller(plan)
         self._last_runs = []
+        self._last_wer = None
         self.live = replace(self.live, load=LoadView(audio=plan.duration or 0.0))
         try:
             async with aclosing(controller.run()) as events:
@@ -271,6 +274,8 @@ class WhisperctlApp(App[None]):
                 self.happened("load", text)
             case StepProgress():
                 self._row = event.row
+                if event.words is not None:
+                    self._last_wer = event.words.wer
                 self.live = replace(self.live, load=load.advanced(event))
             case StepFinished():
                 self._last_runs.append(event.run)

@@ -13,7 +13,9 @@ from textual_plotext import PlotextPlot
 from console.history import Points, decimate
 
 COLOURS = ("cyan", "orange+", "magenta+", "green+", "blue+", "yellow+", "red+", "white")
-MARKERS = ("braille", "dot", "x", "*", "+", "o")
+MARKERS = ("dot", "x", "*", "+", "o", "#")
+FINE = "braille"
+"""For a line that is alone: finer than a cell. Beside others it would lie beside its own value."""
 """Lines differ in colour and in marker: colour alone tells some people nothing."""
 
 
@@ -98,13 +100,14 @@ class Chart(Vertical):
         columns = max(10, plot.size.width - 8)
         top = drawing.lowest_top
         for number, line in enumerate(lines):
+            alone = len(lines) == 1
             times, values = decimate(line.points, columns)
             top = max(top, *values)
             figure.plot(
                 times,
                 values,
                 color=COLOURS[number % len(COLOURS)],
-                marker=MARKERS[number % len(MARKERS)],
+                marker=FINE if alone else MARKERS[number % len(MARKERS)],
             )
         if drawing.limit is not None and drawing.limit[1] <= _NEAR * top:
             # A limit far above the data would press it flat: then only the legend names it.
@@ -117,10 +120,10 @@ class Chart(Vertical):
 
     def _legend(self, lines: Sequence[Line], drawing: Drawing) -> str:
         """Name the lines in the border, where they cover no data."""
-        signs = {"braille": "━", "dot": "•"}
+        signs = {FINE: "━", "dot": "•"}
         names = []
         for number, line in enumerate(lines[:8]):
-            marker = MARKERS[number % len(MARKERS)]
+            marker = FINE if len(lines) == 1 else MARKERS[number % len(MARKERS)]
             names.append(f"{signs.get(marker, marker)} {line.name} {line.points[1][-1]:.3g}")
         if drawing.limit is not None:
             names.append(f"─ {drawing.limit[0]} {drawing.limit[1]:g}")
