@@ -1,7 +1,7 @@
 """The console and the demonstration: ``whisperctl tui`` and ``whisperctl demo``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,8 +18,12 @@ from console.target import StackTarget
 from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
 from loadtest.store import RunStore
+from stack.engine import Engine
 from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, EngineName, StackSpec
 from test_audio import CLIPS_DIRECTORY
+
+if TYPE_CHECKING:
+    from console.app import WhisperctlApp
 
 
 def _tui(
@@ -61,23 +65,28 @@ def _demo(
     raise typer.Exit(0 if run_async(run_demo(results_dir)).passed else 1)
 
 
-def _open(spec: StackSpec, plan: LoadPlan, *, demo: bool) -> int:
+def make_app(
+    engine: Engine, spec: StackSpec, plan: LoadPlan, *, demo: bool = False
+) -> "WhisperctlApp":
+    """Put a console together over this engine and the plan's results directory."""
     # Textual takes a while to load; only the console needs it.
     from console.app import WhisperctlApp  # noqa: PLC0415
 
-    engine = engine_for(spec.name, spec.engine)
-    store = RunStore(plan.results_directory)
-    store.recover()
-    app = WhisperctlApp(
+    return WhisperctlApp(
         engine=engine,
         spec=spec,
         plan=plan,
-        store=store,
+        store=RunStore(plan.results_directory),
         make_controller=lambda plan: LoadController(
             plan, target=StackTarget(engine, plan.host, plan.port)
         ),
         demo=demo,
     )
+
+
+def _open(spec: StackSpec, plan: LoadPlan, *, demo: bool) -> int:
+    app = make_app(engine_for(spec.name, spec.engine), spec, plan, demo=demo)
+    app.store.recover()
     app.run()
     return app.return_code or 0
 

@@ -7,13 +7,10 @@ import asyncio
 import tempfile
 from pathlib import Path
 
-from console.app import WhisperctlApp
 from console.cli.common import engine_for
+from console.cli.view import make_app
 from console.screens.compare import CompareScreen
-from console.target import StackTarget
-from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
-from loadtest.store import RunStore
 from stack.spec import BalancerSpec, StackSpec
 from test_audio import CLIPS_DIRECTORY
 
@@ -32,16 +29,7 @@ async def take(results: Path) -> None:
         ramp=6.0,
         label="evening",
     )
-    store = RunStore(results)
-    app = WhisperctlApp(
-        engine=engine,
-        spec=spec,
-        plan=plan,
-        store=store,
-        make_controller=lambda plan: LoadController(
-            plan, target=StackTarget(engine, plan.host, plan.port)
-        ),
-    )
+    app = make_app(engine, spec, plan)
     try:
         async with app.run_test(size=(140, 40)) as pilot:
             await pilot.press("u")
@@ -55,7 +43,7 @@ async def take(results: Path) -> None:
             (HERE / "dashboard.svg").write_text(app.export_screenshot(title="whisperctl tui"))
             while app.live.load is not None:
                 await pilot.pause(0.2)
-            runs = [store.load(f"run_{clients}_clients") for clients in plan.clients]
+            runs = [app.store.load(f"run_{clients}_clients") for clients in plan.clients]
             app.push_screen(CompareScreen(runs))
             await pilot.pause(1.0)
             (HERE / "comparison.svg").write_text(app.export_screenshot(title="whisperctl tui"))
