@@ -12,7 +12,11 @@ from console.app import WhisperctlApp
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[WhisperctlApp]:
     """Note the apps that would run."""
     apps: list[WhisperctlApp] = []
-    monkeypatch.setattr(WhisperctlApp, "run", lambda app: apps.append(app))
+
+    def note(app: WhisperctlApp) -> None:
+        apps.append(app)
+
+    monkeypatch.setattr(WhisperctlApp, "run", note)
     return apps
 
 
