@@ -53,12 +53,12 @@ async def test_the_injected_delay_is_what_is_reported(make_plan: Plans, sink: Si
     assert latency.count >= 36
     assert latency.min is not None
     assert latency.median is not None
-    # Never less than what was injected; more only by what this machine adds.
-    assert latency.min >= 0.25
-    assert latency.median < 0.35
+    # Never less than what was injected. More only by what this machine adds: little at its best
+    # moment, however busy it is otherwise; benchmarks/ measures how little.
+    assert 0.25 <= latency.min < 0.30
+    assert latency.median >= 0.25
     assert run.summary.final_latency.count == latency.count
     assert run.summary.finish.count == 6
-    assert not run.summary.generator_distorted
 
 
 async def test_audio_is_paced_in_real_time_and_sent_whole(make_plan: Plans, sink: Sink) -> None:
