@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.geometry import Size
 from textual.widgets import Static
 from textual_plotext import PlotextPlot
 
@@ -63,7 +64,9 @@ class Chart(Vertical):
         super().__init__(id=id)
         self.border_title = title
         self._drawing: Drawing | None = None
-        self.stale = False
+        self._new = False
+        self._drawn_for = Size()
+        """Size of the plot when it was drawn last: how many points are drawn depends on it."""
 
     def compose(self) -> ComposeResult:
         """Lay out the plot and the words in its place."""
@@ -73,25 +76,29 @@ class Chart(Vertical):
     def show(self, drawing: Drawing) -> None:
         """Take in new data; it is drawn when ``redraw`` is called."""
         self._drawing = drawing
-        self.stale = True
+        self._new = True
 
-    def on_resize(self) -> None:
-        """Draw anew for the new size."""
-        self.stale = True
+    @property
+    def stale(self) -> bool:
+        """Whether what is drawn is not what was last shown, for the size that there is."""
+        plot = self.query_one(PlotextPlot)
+        return self._new or (plot.display and plot.size != self._drawn_for)
 
     def redraw(self) -> None:
         """Draw what was last shown."""
-        self.stale = False
-        if self._drawing is None:
-            return
-        lines = [line for line in self._drawing.lines if line.points[0]]
+        self._new = False
         plot, empty = self.query_one(PlotextPlot), self.query_one(".empty", Static)
+        drawing = self._drawing or Drawing(lines=(), empty="")
+        lines = [line for line in drawing.lines if line.points[0]]
         plot.display, empty.display = bool(lines), not lines
         if not lines:
-            empty.update(self._drawing.empty)
+            empty.update(drawing.empty)
             self.border_subtitle = ""
             return
-        self._draw(plot, lines, self._drawing)
+        self._drawn_for = plot.size
+        if not plot.size:
+            return  # it is not laid out yet
+        self._draw(plot, lines, drawing)
         plot.refresh()
 
     def _draw(self, plot: PlotextPlot, lines: Sequence[Line], drawing: Drawing) -> None:

@@ -75,6 +75,10 @@ async def test_a_chart_without_data_says_what_to_do() -> None:
         assert chart.stale
         chart.redraw()
         await pilot.pause()
+        # The plot had no size before it was shown: it is drawn for the one it has now.
+        assert chart.stale
+        chart.redraw()
+        await pilot.pause()
         assert not chart.stale
         assert "p50 0.2" in str(chart.border_subtitle)
         assert "SLO p95 0.5" in str(chart.border_subtitle)
