@@ -7,7 +7,7 @@ frozen snapshot, ``live``, which the screens draw. Nothing here blocks the event
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import ClassVar, Final, Literal
@@ -19,15 +19,16 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import HelpPanel
 
-from console.commands import palette_commands
+from console.commands import palette_commands, possible
+from console.demonstration import Demonstration
 from console.history import History, Moment, live_latency
 from console.live import Happening, Live, LoadView
 from console.render import step_line
-from console.screens.compare import CompareScreen
 from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, ask_down, ask_leave, ask_stop
 from console.screens.logs import LogScreen
 from console.screens.runs import RunsScreen
+from console.target import at_balancer
 from loadtest.clips import ClipError
 from loadtest.controller import LoadController
 from loadtest.events import (
@@ -42,16 +43,17 @@ from loadtest.plan import LoadPlan
 from loadtest.runfile import Run, TimelineRow
 from loadtest.shards import LoadError
 from loadtest.store import RunStore
-from loadtest.verdict import Verdict, clients_text, demo_verdict, series_verdict
+from loadtest.verdict import clients_text, series_verdict
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec
-from stack.status import StackState, StackStatus
+from stack.status import ReplicaSample, StackState, StackStatus
 
 Severity = Literal["information", "warning", "error"]
 
 _STATUS_INTERVAL: Final = 0.5
 _SAMPLE_INTERVAL: Final = 1.0
 _HAPPENINGS_KEPT: Final = 200
+_OPERATIONS: Final = ("operations", "demo")  # groups of workers that change the stack
 
 
 class WhisperctlApp(App[None]):
@@ -94,7 +96,7 @@ class WhisperctlApp(App[None]):
         self.store = store
         self.history = History()
         self._make_controller = make_controller
-        self._demo = demo
+        self._demonstration = Demonstration(self) if demo else None
         self._controller: LoadController | None = None
         self._row: TimelineRow | None = None
         self._last_wer: float | None = None
@@ -104,8 +106,7 @@ class WhisperctlApp(App[None]):
         self._load_over = asyncio.Event()
         self._load_over.set()
         self._last_runs: list[Run] = []
-        # A demonstration that is left before its verdict has not passed.
-        self._exit_code = 1 if demo else 0
+        self._sampling_failed = False
         self.set_reactive(
             WhisperctlApp.live, Live(StackStatus(name=spec.name, state=StackState.ABSENT))
         )
@@ -119,8 +120,8 @@ class WhisperctlApp(App[None]):
         """Begin watching."""
         self._follow_status()
         self._sample()
-        if self._demo:
-            self._demonstrate()
+        if self._demonstration is not None:
+            self.run_worker(self._demonstration.play(), group="demo")
 
     # --- watching -------------------------------------------------------------------------------
 
@@ -150,10 +151,7 @@ class WhisperctlApp(App[None]):
     async def _sample(self) -> None:
         moment = time.monotonic()
         while True:
-            if not self.live.absent:
-                samples = await self.engine.stats()
-            else:
-                samples = {}
+            samples = {} if self.live.absent else await self._stats()
             load = self.live.load
             self.history.add(
                 Moment(
@@ -167,13 +165,34 @@ class WhisperctlApp(App[None]):
             moment = max(moment + _SAMPLE_INTERVAL, time.monotonic())
             await asyncio.sleep(moment - time.monotonic() or _SAMPLE_INTERVAL)
 
+    async def _stats(self) -> Mapping[str, ReplicaSample]:
+        """Sample the stack; figures that can't be had are unknown, and said so once."""
+        try:
+            samples = await self.engine.stats()
+        except StackError as error:
+            if not self._sampling_failed:
+                self.happened("stack", f"No figures: {error}", "warning")
+            self._sampling_failed = True
+            return {}
+        self._sampling_failed = False
+        return samples
+
     def _publish(self) -> None:
         self.live = replace(self.live, happenings=tuple(self._happenings))
+
+    def set_busy(self, what: str) -> None:
+        """Show what is being done to the stack; nothing with ``""``."""
+        self.live = replace(self.live, busy=what)
 
     def happened(self, subject: str, text: str, severity: Severity = "information") -> None:
         """Add a line to the events."""
         self._happenings.append(Happening(time.time(), subject, text, severity))
         self._publish()
+
+    def _failed(self, subject: str, error: Exception) -> None:
+        """Show a sentence for a while, and keep it in the events."""
+        self.say(str(error), severity="error")
+        self.happened(subject, str(error), "error")
 
     def say(self, text: str, *, severity: Severity = "information") -> None:
         """Show a sentence for a while."""
@@ -204,15 +223,14 @@ class WhisperctlApp(App[None]):
     @work(group="operations")
     async def _operate(self, what: str, operation: Awaitable[object]) -> None:
         if what:
-            self.live = replace(self.live, busy=f"{what} …")
+            self.set_busy(f"{what} …")
         try:
             await operation
         except StackError as error:
-            self.say(str(error), severity="error")
-            self.happened("stack", str(error), "error")
+            self._failed("stack", error)
         finally:
             if what:
-                self.live = replace(self.live, busy="")
+                self.set_busy("")
 
     def open_log(self, replica: str) -> None:
         """Open a replica's log."""
@@ -227,19 +245,17 @@ class WhisperctlApp(App[None]):
         if plan is None:
             return
         self.plan = plan
-        self._start_load(self._at_balancer(plan))
-
-    def _at_balancer(self, plan: LoadPlan) -> LoadPlan:
-        """Return the plan with the running stack's address."""
-        balancer = self.live.status.balancer
-        if balancer is None:
-            return plan
-        host, _, port = balancer.address.rpartition(":")
-        return plan.model_copy(update={"host": host, "port": int(port)})
+        self._start_load(at_balancer(plan, self.live.status))
 
     def _start_load(self, plan: LoadPlan) -> None:
         self._load_over.clear()
         self._run_load(plan)
+
+    async def play_series(self, plan: LoadPlan) -> list[Run]:
+        """Put load on the running stack and return the saved runs."""
+        self._start_load(at_balancer(plan, await self.engine.status()))
+        await self._load_over.wait()
+        return self._last_runs
 
     @work(exclusive=True, group="load")
     async def _run_load(self, plan: LoadPlan) -> None:
@@ -254,8 +270,7 @@ class WhisperctlApp(App[None]):
             verdict = series_verdict(self._last_runs)
             self.happened("load", verdict.sentence, "information" if verdict.passed else "warning")
         except (LoadError, ClipError, StackError) as error:
-            self.say(str(error), severity="error")
-            self.happened("load", str(error), "error")
+            self._failed("load", error)
         finally:
             self._controller = self._row = None
             self.live = replace(self.live, load=None)
@@ -321,23 +336,50 @@ class WhisperctlApp(App[None]):
     @work(exclusive=True, group="leave")
     async def action_leave(self) -> None:
         """Leave; asks whether the stack stays up, and ends a load in order."""
-        if not self.live.absent:
-            loading = self._controller is not None
-            question = ask_leave(self.live.status.name, loading=loading)
+        demo = self._demonstration
+        if demo is not None and demo.ending is not None:
+            # It is taking its stack down: nothing to ask, and no leaving it half.
+            await demo.ending.wait()
+            self._leave()
+            return
+        answer: str | None = "keep"
+        if not self.live.absent or self.live.busy:
+            question = ask_leave(
+                self.live.status.name,
+                loading=self._controller is not None,
+                coming=not self.live.status.ready_replicas,
+            )
             answer = await self.push_screen_wait(question)
             if answer not in {"keep", "down"}:
                 return
-        else:
-            answer = "keep"
+        if demo is not None:
+            demo.handed_over = True
         await self._end_load()
-        if answer == "down":
-            self.live = replace(self.live, busy="taking down …")
-            try:
-                await self.engine.down()
-            except StackError as error:
-                self.say(str(error), severity="error")
-                return
-        self.exit(return_code=self._exit_code)
+        if answer == "keep":
+            # Cut off in the middle, bringing up would take the stack down again.
+            await self._end_operations()
+        elif not await self._take_down_to_leave():
+            return
+        self._leave()
+
+    def _leave(self) -> None:
+        self.exit(return_code=self._demonstration.exit_code if self._demonstration else 0)
+
+    async def _take_down_to_leave(self) -> bool:
+        for group in _OPERATIONS:
+            self.workers.cancel_group(self, group)
+        self.set_busy("taking down …")
+        try:
+            await self.engine.down()
+        except StackError as error:
+            self.set_busy("")
+            self._failed("stack", error)
+            return False
+        return True
+
+    async def _end_operations(self) -> None:
+        running = (worker.wait() for worker in self.workers if worker.group in _OPERATIONS)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def _end_load(self) -> None:
         if self._controller is not None:
@@ -350,40 +392,9 @@ class WhisperctlApp(App[None]):
             return False
         if action == "show_runs" and isinstance(self.screen, RunsScreen):
             return False
-        there = not self.live.absent
-        loading = self.live.load is not None
-        able = {
-            "up": not there and not self.live.busy,
-            "down": there,
-            "scale_by": there,
-            "load": there and not loading and self.live.status.ready_replicas > 0,
-            "stop_load": loading,
-        }
-        return True if able.get(action, True) else None
+        return True if possible(self.live).get(action, True) else None
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer everything in the command palette, too."""
         yield from super().get_system_commands(screen)
         yield from palette_commands(self)
-
-    # --- the demonstration ----------------------------------------------------------------------
-
-    @work(exclusive=True, group="demo")
-    async def _demonstrate(self) -> None:
-        verdict = Verdict(False, "The demonstration was cut off.")
-        try:
-            self.live = replace(self.live, busy="bringing up …")
-            status = await self.engine.up(self.spec)
-            self.live = replace(self.live, status=status, busy="")
-            self._start_load(self._at_balancer(self.plan))
-            await self._load_over.wait()
-            verdict = demo_verdict(self._last_runs)
-            if len(self._last_runs) > 1:
-                await self.push_screen(CompareScreen(self._last_runs))
-        except StackError as error:
-            verdict = Verdict(False, str(error))
-        finally:
-            self._exit_code = 0 if verdict.passed else 1
-            self.happened("demo", verdict.sentence, "information" if verdict.passed else "error")
-            self.say(verdict.sentence, severity="information" if verdict.passed else "error")
-            await asyncio.shield(self.engine.down())

@@ -5,8 +5,22 @@ from typing import TYPE_CHECKING
 
 from textual.app import SystemCommand
 
+from console.live import Live
+
 if TYPE_CHECKING:
     from console.app import WhisperctlApp
+
+
+def possible(live: Live) -> dict[str, bool]:
+    """Say of the actions that depend on it whether they can be done now."""
+    there, loading = not live.absent, live.load is not None
+    return {
+        "up": not there and not live.busy,
+        "down": there,
+        "scale_by": there,
+        "load": there and not loading and live.status.ready_replicas > 0,
+        "stop_load": loading,
+    }
 
 
 def palette_commands(app: "WhisperctlApp") -> Iterator[SystemCommand]:

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping
 
 from loadtest.controller import TargetFacts
+from loadtest.plan import LoadPlan
 from stack.engine import Engine
-from stack.status import ReplicaSample, StackState
+from stack.status import ReplicaSample, StackState, StackStatus
 
 
 class StackTarget:
@@ -38,3 +39,11 @@ class StackTarget:
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample the stack's replicas; nothing of a server that isn't ours."""
         return await self._engine.stats() if self._ours else {}
+
+
+def at_balancer(plan: LoadPlan, status: StackStatus) -> LoadPlan:
+    """Return the plan against a running stack's balancer; as it is where there is none."""
+    if status.balancer is None:
+        return plan
+    host, _, port = status.balancer.address.rpartition(":")
+    return plan.model_copy(update={"host": host, "port": int(port)})

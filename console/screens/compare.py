@@ -2,19 +2,21 @@
 
 from typing import ClassVar
 
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.screen import Screen
+from textual.containers import ScrollableContainer
 from textual.widgets import Footer, Static
 
 from console.render import comparison_tables
+from console.screens.base import ConsoleScreen
 from console.widgets.chart import Chart, Drawing, Line
 from loadtest.compare import compare
 from loadtest.runfile import Run
 
 
-class CompareScreen(Screen[None]):
+class CompareScreen(ConsoleScreen):
     """What was configured differently, the figures, and latency over time."""
 
     HELP = """
@@ -33,8 +35,12 @@ stand beside every difference that is more than noise, where one way is better.
 
     def compose(self) -> ComposeResult:
         """Lay out the chart and the tables."""
-        with VerticalScroll(id="comparison"):
-            yield Static(comparison_tables(compare(self._runs)), id="tables")
+        with ScrollableContainer(id="comparison"):
+            shown = comparison_tables(compare(self._runs))
+            tables = Static(shown, id="tables")
+            # Wider than the screen it scrolls: figures cut short would be no figures.
+            tables.styles.min_width = _width(shown)
+            yield tables
         yield Chart("latency p50 over the run, s", id="overlay")
         yield Footer(compact=True, show_command_palette=False)
 
@@ -54,3 +60,9 @@ stand beside every difference that is more than noise, where one way is better.
         chart = self.query_one(Chart)
         if chart.stale:
             chart.redraw()
+
+
+def _width(shown: RenderableType) -> int:
+    """Return the columns that this takes when nothing is cut short."""
+    console = Console(width=2000)
+    return Measurement.get(console, console.options, shown).maximum

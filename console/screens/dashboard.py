@@ -27,8 +27,6 @@ class DashboardScreen(ConsoleScreen):
 One row a replica; the charts show the last five minutes. Everything the stack does is in the
 events at the bottom. Nothing here ends when you quit unless you say so.
 """
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - as Textual has it
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-tall")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("u", "app.up", "Up", id="stack.up", tooltip="Bring the stack up"),
         Binding("d", "app.down", "Down", id="stack.down", tooltip="Take the stack down"),

@@ -161,11 +161,11 @@ def ask_stop() -> Question:
     )
 
 
-def ask_leave(stack: str, *, loading: bool) -> Question:
+def ask_leave(stack: str, *, loading: bool, coming: bool = False) -> Question:
     """Ask what becomes of the stack; answers ``keep``, ``down`` or ``stay``."""
     running = " The load series ends, and is saved." if loading else ""
     return Question(
-        f"Stack '{stack}' is up.{running}",
+        f"Stack '{stack}' is {'coming up' if coming else 'up'}.{running}",
         [
             Choice("keep", "Leave it running", "y", "primary"),
             Choice("down", "Take it down", "d", "error"),

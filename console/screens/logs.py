@@ -4,6 +4,7 @@ import re
 from collections import deque
 from typing import ClassVar, Final
 
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -53,7 +54,8 @@ New lines come in as they are written. `/` filters, `f` stops and goes on follow
     def _title(self) -> None:
         log = self.query_one(Log)
         note = f", lines with '{self._filter}'" if self._filter else ""
-        log.border_title = f"log of {self._replica}{note}"
+        # As text: what is typed into the filter may hold brackets.
+        log.border_title = Text(f"log of {self._replica}{note}")
         log.border_subtitle = "following" if log.auto_scroll else "not following: press f"
 
     @work(exclusive=True, group="log")

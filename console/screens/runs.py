@@ -81,9 +81,14 @@ or not ours are listed, and left alone.
             table.move_cursor(row=min(row, len(entries) - 1))
         else:
             self.query_one("#detail", Static).update(
-                Text(f"No run in {self.console_app.store.directory} yet: start a load with l.")
+                Text(
+                    f"No run in {self.console_app.store.directory} yet: "
+                    "press 1, then l to start a load."
+                )
             )
-        table.border_title = f"{len(entries)} runs in {self.console_app.store.directory}"
+        # As text: a directory's name may hold brackets, which are markup in a plain string.
+        directory = self.console_app.store.directory
+        table.border_title = Text(f"{len(entries)} runs in {directory}")
 
     def _current(self) -> str | None:
         table = self.query_one(DataTable)

@@ -66,6 +66,9 @@ async def _settle(pilot: Pilot[Any]) -> None:
     await until(pilot, lambda: app.live.tick > 0 and bool(app.live.status.replicas))
     latency = app.screen.query_one("#latency", Chart)
     await until(pilot, lambda: "p99" in str(latency.border_subtitle))
+    charts = [chart for chart in app.screen.query(Chart) if chart.display]
+    # On a busy machine two pictures can be the same while a chart still waits for its turn.
+    await until(pilot, lambda: not any(chart.stale for chart in charts))
     await at_rest(pilot)
 
 
