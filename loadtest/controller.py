@@ -96,11 +96,18 @@ class LoadController:
         for step, clients in enumerate(self.plan.clients, start=1):
             if step > 1 and await self._stopped_within(self.plan.cool_down):
                 break
-            async with aclosing(self._step(series_id, step, clients, clips)) as events:
-                async for event in events:
-                    if isinstance(event, StepFinished):
-                        paths.append(event.path)
-                    yield event
+            try:
+                async with aclosing(self._step(series_id, step, clients, clips)) as events:
+                    async for event in events:
+                        if isinstance(event, StepFinished):
+                            paths.append(event.path)
+                        yield event
+            except OSError as error:
+                # A full disk, most likely. What the journal holds is recovered when there is room.
+                raise LoadError(
+                    f"The run can't be saved in {self.store.directory}: {error.strerror or error}; "
+                    "what was measured until then is in its journal there."
+                ) from None
             if self._stop_after_step:
                 break
         yield SeriesFinished(

@@ -1,6 +1,7 @@
 """Load on a server whose answers are known, through real generator processes and sockets."""
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -243,6 +244,22 @@ async def test_results_that_cannot_be_written_are_said_at_once(
     in_the_way.write_text("")
     with pytest.raises(LoadError, match="results-dir"):
         await play(make_plan(port=sink.port, results_directory=in_the_way / "results"))
+
+
+async def test_a_full_disk_is_a_sentence_and_the_journal_stays(
+    make_plan: Plans, sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(port=sink.port)
+
+    def fail(store: RunStore, run: Run) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(RunStore, "save", fail)
+        with pytest.raises(LoadError, match="No space left on device"):
+            await play(plan)
+    (path,) = RunStore(plan.results_directory).recover()
+    assert RunStore(plan.results_directory).load(path.name).summary.successful_clients == 1
 
 
 def _children() -> list[int]:
