@@ -38,7 +38,7 @@ class Demonstration:
                 return
             verdict = demo_verdict(runs)
             if len(runs) > 1:
-                await self._app.push_screen(CompareScreen(runs))
+                await self._app.push_screen(CompareScreen(runs, verdict=verdict))
         except StackError as error:
             verdict = Verdict(False, str(error))
         finally:

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from rich.console import Console, RenderableType
 from rich.measure import Measurement
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import ScrollableContainer
@@ -14,6 +15,7 @@ from console.screens.base import ConsoleScreen
 from console.widgets.chart import Chart, Drawing, Line
 from loadtest.compare import compare
 from loadtest.runfile import Run
+from loadtest.verdict import Verdict
 
 
 class CompareScreen(ConsoleScreen):
@@ -29,12 +31,16 @@ stand beside every difference that is more than noise, where one way is better.
         Binding("escape,q", "app.pop_screen", "Back", id="compare.back"),
     ]
 
-    def __init__(self, runs: list[Run]) -> None:
+    def __init__(self, runs: list[Run], *, verdict: Verdict | None = None) -> None:
         super().__init__()
         self._runs = runs
+        self._verdict = verdict
 
     def compose(self) -> ComposeResult:
-        """Lay out the chart and the tables."""
+        """Lay out the verdict, if there is one, the tables and the chart."""
+        if self._verdict is not None:
+            colour = "green" if self._verdict.passed else "red"
+            yield Static(Text(self._verdict.sentence, style=f"bold {colour}"), id="verdict")
         with ScrollableContainer(id="comparison"):
             shown = comparison_tables(compare(self._runs))
             tables = Static(shown, id="tables")

@@ -314,6 +314,7 @@ async def test_the_demonstration_ends_with_comparison_and_verdict(make_app: Apps
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         await until(pilot, lambda: "down" in calls(app))
         assert calls(app) == ["up", "down"]
+        assert "Passed:&#160;3&#160;of&#160;3" in app.export_screenshot()
         assert any(h.text.startswith("Passed: 3 of 3") for h in app.live.happenings)
         await until(pilot, lambda: app.live.absent)
         await pilot.press("escape", "q")
