@@ -13,6 +13,7 @@ from loadtest.store import RunEntry
 from loadtest.verdict import clients_text
 from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
 
+_CLIENTS_SHOWN = 20
 _STATE_STYLE = {
     ReplicaState.READY: "green",
     ReplicaState.STARTING: "yellow",
@@ -139,6 +140,13 @@ def run_details(run: Run) -> RenderableType:
         lines += [Text(), _resource_table(run)]
     if summary.slo is not None:
         lines += [Text(), slo_line(run)]
+    if run.clients:
+        lines += [Text(), _client_table(run)]
+        if len(run.clients) > _CLIENTS_SHOWN:
+            more = len(run.clients) - _CLIENTS_SHOWN
+            lines.append(
+                Text(f"… and {more} more clients: see 'whisperctl show --json'", style="dim")
+            )
     failed = [client for client in run.clients if client.errors]
     if failed:
         lines.append(Text())
@@ -182,6 +190,25 @@ def _resource_table(run: Run) -> Table:
             format_figure(used.gpu_memory_peak, Unit.BYTES),
             format_figure(used.gpu_utilisation_mean, Unit.FRACTION),
             format_figure(used.sessions_peak, Unit.COUNT),
+        )
+    return table
+
+
+def _client_table(run: Run) -> Table:
+    table = _table(
+        *("client", "ended", "replica", "audio", "first", "median", "max", "finish", "WER"), left=3
+    )
+    # What went wrong first, so that it is among those shown.
+    clients = sorted(run.clients, key=lambda client: (client.success, client.client_id))
+    for client in clients[:_CLIENTS_SHOWN]:
+        times = (client.first_result, client.latency.median, client.latency.max, client.finish)
+        table.add_row(
+            str(client.client_id),
+            client.failure.value if client.failure else client.outcome.value,
+            client.replica or "–",
+            f"{client.audio_sent:.1f} s",
+            *("–" if value is None else f"{value:.3f}" for value in times),
+            format_figure(client.wer.wer if client.wer else None, Unit.FRACTION),
         )
     return table
 

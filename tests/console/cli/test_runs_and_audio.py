@@ -36,6 +36,7 @@ def test_show_says_everything_of_a_run(run: Command, results: Path) -> None:
         assert expected in shown.out
     assert "Word error rate 0.0%: 0 substituted" in shown.out
     assert "SLO not met: p95 latency" in shown.out
+    assert "0       success  replica-1" in shown.out
     raw = json.loads(run("show", "run_1", "--results-dir", results, "--json").out)
     assert raw["schema"] == 1
 
