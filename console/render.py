@@ -1,5 +1,6 @@
 """Tables and sentences for the terminal. Pure: data in, rich renderables out."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.console import Group, RenderableType
@@ -138,8 +139,7 @@ def run_details(run: Run) -> RenderableType:
         )
     if summary.resources:
         lines += [Text(), _resource_table(run)]
-    if summary.slo is not None:
-        lines += [Text(), slo_line(run)]
+    lines += [Text(), slo_line(run)]
     if run.clients:
         lines += [Text(), _client_table(run)]
         if len(run.clients) > _CLIENTS_SHOWN:
@@ -172,7 +172,9 @@ def _words_sentence(run: Run) -> str:
 def slo_line(run: Run) -> Text:
     """Say whether the run met its SLO and why not."""
     verdict = run.summary.slo
-    if verdict is None or verdict.met:
+    if verdict is None:
+        return Text(f"SLO not judged: the step was {run.status.value}", style="yellow")
+    if verdict.met:
         return Text("SLO met", style="green")
     return Text("SLO not met: " + "; ".join(verdict.reasons), style="red")
 
@@ -254,6 +256,19 @@ def comparison_tables(comparison: Comparison) -> RenderableType:
     lines.append(figures)
     lines += [Text(warning, style="yellow") for warning in comparison.warnings]
     return Group(*lines)
+
+
+def failure_lines(run: Run) -> list[str]:
+    """Say why sessions failed, the most frequent reasons first."""
+    reasons = Counter(
+        (client.failure.value, client.errors[-1] if client.errors else "")
+        for client in run.clients
+        if client.failure is not None
+    )
+    return [
+        f"  {count} failed, {reason}: {detail}"
+        for (reason, detail), count in reasons.most_common(3)
+    ]
 
 
 def step_line(run: Run) -> str:

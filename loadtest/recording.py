@@ -130,11 +130,13 @@ class StepRecord:
         ]
         header = self.header
         summary = self._summary(clients, total)
-        summary.slo = slo_verdict(
-            summary,
-            slo=header.test_configuration.slo,
-            baseline_wer=header.baseline_wer,
-        )
+        if status is RunStatus.COMPLETED:
+            # A step that was cut off says nothing of the server: it is not judged.
+            summary.slo = slo_verdict(
+                summary,
+                slo=header.test_configuration.slo,
+                baseline_wer=header.baseline_wer,
+            )
         return Run(
             run_id=header.run_id,
             series_id=header.series_id,

@@ -62,12 +62,15 @@ def series_verdict(runs: Sequence[Run]) -> Verdict:
             f"All steps up to {_clients(last)} met the SLO ({audio}): "
             f"{_figures(last)} at the last.",
         )
+    best = max(met, key=lambda run: run.test_configuration.num_clients) if met else None
     reason = "; ".join(failing.summary.slo.reasons) if failing.summary.slo else ""
     if failing.status is not RunStatus.COMPLETED:
-        reason = reason or f"the step was {failing.status.value}"
-    if not met:
+        cut = f"the step with {_clients(failing)} was {failing.status.value} and is not judged."
+        return Verdict(
+            False, f"{_clients(best)} met the SLO ({audio}); {cut}" if best else cut.capitalize()
+        )
+    if best is None:
         return Verdict(False, f"Not even {_clients(failing)} met the SLO ({audio}): {reason}.")
-    best = max(met, key=lambda run: run.test_configuration.num_clients)
     return Verdict(
         False,
         f"{_clients(best)} met the SLO ({audio}); {_clients(failing)} did not: {reason}.",

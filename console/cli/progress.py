@@ -7,7 +7,7 @@ from typing import Final, Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from console.render import slo_line, step_line
+from console.render import failure_lines, slo_line, step_line
 from loadtest.compare import Unit, format_figure
 from loadtest.events import (
     LoadEvent,
@@ -103,6 +103,8 @@ class PlainView:
                 self.note(f"  {event.elapsed:4.0f} of {self._expected:.0f} s  {_figures(event)}")
             case StepFinished():
                 self.note(step_line(event.run))
+                for line in failure_lines(event.run):
+                    self.note(line)
                 self._console.print(slo_line(event.run))
                 self.note(f"saved {event.path}")
             case SeriesFinished() if event.stopped:
@@ -158,6 +160,8 @@ class TerminalView:
                     self._progress.remove_task(self._task)
                     self._task = None
                 self.note(step_line(event.run))
+                for line in failure_lines(event.run):
+                    self.note(line)
                 self._progress.console.print(slo_line(event.run))
                 self.note(f"saved {event.path}")
             case _:

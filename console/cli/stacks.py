@@ -1,5 +1,6 @@
 """Commands on a stack: up, status, scale, restart, logs, down."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated
 
 import typer
@@ -30,6 +31,8 @@ from stack.spec import (
 )
 from stack.status import ReplicaSample, StackState, StackStatus
 
+DEFAULT_REPLICAS = 2
+
 
 def make_spec(
     *,
@@ -44,6 +47,7 @@ def make_spec(
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
     strategy: Strategy = Strategy.LEAST_CONNECTIONS,
+    drain_timeout: float = 30.0,
 ) -> StackSpec:
     """Build a spec from command-line values; raises UserError (exit 2) that names the bad one."""
     try:
@@ -59,6 +63,7 @@ def make_spec(
                 max_sessions=max_sessions,
             ),
             balancer=BalancerSpec(host=host, port=port, strategy=strategy),
+            drain_timeout=drain_timeout,
         )
     except ValidationError as error:
         first = error.errors()[0]
@@ -71,7 +76,14 @@ def make_spec(
 def _up(
     name: NameOption = DEFAULT_STACK_NAME,
     engine: EngineOption = EngineName.PROCESS,
-    replicas: Annotated[int, typer.Option(min=0, max=MAX_REPLICAS, help="How many replicas.")] = 2,
+    replicas: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=MAX_REPLICAS,
+            help="How many replicas; without it 2, or as many as a running stack has.",
+        ),
+    ] = None,
     model: Annotated[
         str, typer.Option(help="'offline' (demonstration model), a Whisper size, a directory.")
     ] = "offline",
@@ -86,13 +98,26 @@ def _up(
     strategy: Annotated[
         Strategy, typer.Option(help="How the balancer chooses a replica.")
     ] = Strategy.LEAST_CONNECTIONS,
+    drain_timeout: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds a replica that goes may keep its open sessions."),
+    ] = 30.0,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a stack up, or adopt the one that runs, and wait until every replica takes sessions."""
+    looks_after = engine_for(name, engine)
+
+    async def bring_up() -> StackStatus:
+        wanted = replicas
+        if wanted is None:
+            running = (await looks_after.status()).spec
+            wanted = running.replicas if running is not None else DEFAULT_REPLICAS
+        return await looks_after.up(spec.model_copy(update={"replicas": wanted}))
+
     spec = make_spec(
         name=name,
         engine=engine,
-        replicas=replicas,
+        replicas=DEFAULT_REPLICAS if replicas is None else replicas,
         model=model,
         device=device,
         compute_type=compute_type,
@@ -101,8 +126,9 @@ def _up(
         host=host,
         port=port,
         strategy=strategy,
+        drain_timeout=drain_timeout,
     )
-    _show(run_async(engine_for(name, engine).up(spec)), {}, as_json=as_json)
+    _show(run_async(bring_up()), {}, as_json=as_json)
 
 
 def _status(
@@ -135,13 +161,24 @@ def _show(status: StackStatus, samples: dict[str, ReplicaSample], *, as_json: bo
     out().print(status_table(status, samples))
 
 
+async def _and_say(engine: Engine, change: Callable[[], Awaitable[StackStatus]]) -> None:
+    """Make a change, show the stack, and say what it cost, such as sessions that were cut."""
+    before = max((event.sequence for event in (await engine.status()).events), default=0)
+    status = await change()
+    _show(status, {}, as_json=False)
+    for event in status.events:
+        if event.sequence > before and event.severity != "information":
+            typer.echo(f"{event.subject}: {event.text}", err=True)
+
+
 def _scale(
     replicas: Annotated[int, typer.Argument(min=0, max=MAX_REPLICAS, help="How many replicas.")],
     name: NameOption = DEFAULT_STACK_NAME,
     engine: EngineOption = EngineName.PROCESS,
 ) -> None:
-    """Change the number of replicas; one that goes is drained first."""
-    _show(run_async(engine_for(name, engine).scale(replicas)), {}, as_json=False)
+    """Change the number of replicas; one that goes keeps its sessions up to the drain timeout."""
+    looks_after = engine_for(name, engine)
+    run_async(_and_say(looks_after, lambda: looks_after.scale(replicas)))
 
 
 def _restart(
@@ -149,8 +186,9 @@ def _restart(
     name: NameOption = DEFAULT_STACK_NAME,
     engine: EngineOption = EngineName.PROCESS,
 ) -> None:
-    """Replace one replica's process by a fresh one."""
-    _show(run_async(engine_for(name, engine).restart(replica)), {}, as_json=False)
+    """Replace one replica's process; its sessions may go on up to the drain timeout."""
+    looks_after = engine_for(name, engine)
+    run_async(_and_say(looks_after, lambda: looks_after.restart(replica)))
 
 
 def _logs(

@@ -145,6 +145,8 @@ events at the bottom. Nothing here ends when you quit unless you say so.
 def drawings(history: History, live: Live, slo: float | None) -> dict[str, Drawing]:
     """Say what each chart shows."""
     waiting = "press l to put load on the stack" if not live.absent else "press u, then l"
+    if live.load is None and live.open_sessions:
+        waiting = "known for loads started here: press l"
     names = history.replicas()
     gpu = history.knows("gpu_utilisation")
     figure = "gpu_utilisation" if gpu else "cpu"

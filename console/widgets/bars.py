@@ -75,6 +75,8 @@ class LoadBar(Horizontal):
         bar.display = load is not None
         if load is None:
             hint = "no load" if live.absent else "no load: press l to start a series"
+            if live.open_sessions:
+                hint = f"{live.open_sessions} talking, from elsewhere; l starts a series here"
             self.query_one("#load-step", Label).update(hint)
             self.query_one("#load-figures", Static).update("")
             return

@@ -162,7 +162,10 @@ def test_a_series_is_judged_in_a_sentence_with_the_length_of_the_audio() -> None
     )
     assert series_verdict([good]).passed
     stopped = example_run("c", clients=3, status=RunStatus.STOPPED)
-    assert "the step was stopped" in series_verdict([good, stopped]).sentence
+    assert stopped.summary.slo is None
+    cut = "the step with 3 clients was stopped and is not judged."
+    assert series_verdict([good, stopped]).sentence.endswith(cut)
+    assert series_verdict([stopped]).sentence == cut.capitalize()
     assert not series_verdict([]).passed
 
 

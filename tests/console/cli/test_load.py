@@ -55,6 +55,7 @@ def test_no_success_at_all_is_a_failure(run: Command, sink: Sink, tmp_path: Path
     failed = run("load", "--num-clients", 2, "--port", sink.port, "--results-dir", tmp_path)
     assert failed.code == 1
     assert "2 of 2 sessions failed" in failed.out
+    assert "2 failed, wait: The server is full: WAIT, 1.5 minutes." in failed.out
 
 
 def test_an_output_file_that_cannot_be_written_says_where_the_run_is(
@@ -91,6 +92,8 @@ def test_ctrl_c_ends_in_order_and_keeps_what_was_measured(
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err
     assert "Stopping" in out
+    assert "SLO not judged: the step was stopped" in out
+    assert "failed" not in out
     (entry,) = RunStore(tmp_path).entries()
     assert entry.status == "stopped"
     assert RunStore(tmp_path).load("latest").summary.latency.count > 0

@@ -78,6 +78,7 @@ def test_the_life_of_a_stack(run: Command, state: Path, tmp_path: Path) -> None:
     assert "strategy" in other.err
     scaled = run("scale", 3)
     assert "3 of 3 replicas ready" in scaled.out
+    assert "3 of 3 replicas ready" in run("up", "--port", 0).out  # the number stays
     assert run("restart", "replica-2").code == 0
     status = json.loads(run("status", "--json").out)
     assert [replica["restarts"] for replica in status["replicas"]] == [0, 1, 0]
