@@ -64,6 +64,14 @@ def _figures(event: StepProgress) -> str:
     )
 
 
+def _print_finished(console: Console, event: StepFinished) -> None:
+    """Print what a finished step measured, why sessions failed, the verdict and the file."""
+    for line in (step_line(event.run), *failure_lines(event.run)):
+        console.print(line, markup=False)
+    console.print(slo_line(event.run))
+    console.print(f"saved {event.path}", markup=False)
+
+
 class PlainView:
     """Lines for logs and pipes."""
 
@@ -102,11 +110,7 @@ class PlainView:
                 self._next += _PLAIN_INTERVAL
                 self.note(f"  {event.elapsed:4.0f} of {self._expected:.0f} s  {_figures(event)}")
             case StepFinished():
-                self.note(step_line(event.run))
-                for line in failure_lines(event.run):
-                    self.note(line)
-                self._console.print(slo_line(event.run))
-                self.note(f"saved {event.path}")
+                _print_finished(self._console, event)
             case SeriesFinished() if event.stopped:
                 self.note("The series was stopped before its end.")
             case _:
@@ -159,10 +163,6 @@ class TerminalView:
                 if self._task is not None:
                     self._progress.remove_task(self._task)
                     self._task = None
-                self.note(step_line(event.run))
-                for line in failure_lines(event.run):
-                    self.note(line)
-                self._progress.console.print(slo_line(event.run))
-                self.note(f"saved {event.path}")
+                _print_finished(self._progress.console, event)
             case _:
                 pass

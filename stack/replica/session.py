@@ -123,11 +123,6 @@ class Session:
         """The next pass is the last one."""
         return self.finishing and self._length <= self._window
 
-    @property
-    def completed_count(self) -> int:
-        """How many segments are completed."""
-        return self._completed_count
-
     def waiting_since(self) -> float:
         """Give the moment from which the session waits: of its oldest unheard audio or last look.
 
