@@ -192,6 +192,9 @@ class Segments(BaseModel):
 
     uid: str
     segments: list[Segment]
+    final: bool = False
+    """Our addition: not an update, but the whole session's text once more, after a second hearing;
+    it replaces what was completed before."""
 
 
 class Disconnect(BaseModel):
@@ -217,6 +220,8 @@ def render(message: ServerMessage) -> str:
             body |= {"language": message.language, "language_prob": message.probability}
         case Segments():
             body["segments"] = [_render_segment(segment) for segment in message.segments]
+            if message.final:
+                body["final"] = True
         case Disconnect():
             body["message"] = "DISCONNECT"
     return json.dumps(body, ensure_ascii=False)
@@ -253,7 +258,7 @@ def parse_server_message(text: str | bytes) -> ServerMessage:
     uid = str(raw.get("uid", ""))
     try:
         if "segments" in raw:
-            return Segments(uid=uid, segments=raw["segments"])
+            return Segments(uid=uid, segments=raw["segments"], final=raw.get("final") is True)
         if "language" in raw:
             return Language(
                 uid=uid,

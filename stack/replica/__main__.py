@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from stack.replica.hardware import calm_libraries
+
 FLUSH_DEADLINE: Final = 5.0
 """Seconds for flushing sessions after SIGTERM."""
 
@@ -33,19 +35,55 @@ def parser() -> argparse.ArgumentParser:
         help="'offline' (the shipped demonstration model), a Whisper size, a hub id or a directory",
     )
     made.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    made.add_argument("--compute-type", default="default", help="a CTranslate2 compute type")
+    made.add_argument(
+        "--compute-type", default="auto", help="a CTranslate2 compute type; auto: 8 bits"
+    )
     made.add_argument(
         "--threads", type=_whole(1, 256), default=1, help="CPU threads of one inference"
     )
     made.add_argument("--max-sessions", type=_whole(1, 100_000), default=64)
     made.add_argument(
-        "--max-connection-time", type=_seconds, default=3600.0, help="seconds (%(default)s)"
+        "--max-connection-time",
+        type=_number(0.01, 1e9),
+        default=3600.0,
+        help="seconds (%(default)s)",
     )
     made.add_argument(
         "--min-chunk",
-        type=_seconds,
+        type=_number(0.01, 60),
         default=1.0,
         help="seconds of new audio that make a session due (%(default)s)",
+    )
+    made.add_argument(
+        "--max-batch",
+        type=_whole(1, 256),
+        default=None,
+        help="passes in one call of the model (8, on a GPU 16)",
+    )
+    made.add_argument(
+        "--max-wait",
+        type=_number(0, 10),
+        default=0.0,
+        help="seconds that a call of the model is held back to fill (%(default)s)",
+    )
+    made.add_argument(
+        "--max-queue-wait",
+        type=_number(0.01, 1e9),
+        default=5.0,
+        help="seconds that sessions wait for their passes above which new ones are told to WAIT "
+        "(%(default)s)",
+    )
+    made.add_argument(
+        "--vad-threshold",
+        type=_number(0.01, 0.99),
+        default=0.4,
+        help="probability from which a sound is speech (%(default)s)",
+    )
+    made.add_argument(
+        "--final-pass",
+        action="store_true",
+        help="hear each session a second time, at leisure and accurately, and send that text at "
+        "its end",
     )
     made.add_argument("--name", default="replica-1", help="sent as the X-Replica header")
     made.add_argument(
@@ -71,14 +109,17 @@ def _whole(low: int, high: int) -> Any:
     return convert
 
 
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0.01 <= value <= 1e9:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0.01 to 1e9")
-    return value
+def _number(low: float, high: float) -> Any:
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"'{text}' is not a number from {low:g} to {high:g}")
+        return value
+
+    return convert
 
 
 def fail(sentence: str) -> NoReturn:
@@ -98,6 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # uvicorn names the whole address of each connection, and with it a key in the query.
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)
+    calm_libraries(options.threads)
     model = options.model
     if model == "offline":
         from stack.offline import MODEL_DIRECTORY  # noqa: PLC0415 - only when asked for
@@ -111,9 +153,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(options: argparse.Namespace, model: str) -> int:
     """Serve until SIGTERM or SIGINT, or until the model can't be loaded; give the exit code."""
     # Imported here so that --help and usage errors are fast.
+    from stack.replica.hardware import DeviceUnavailableError, choose  # noqa: PLC0415
+    from stack.replica.scheduler import Pace  # noqa: PLC0415
     from stack.replica.server import Replica, Settings  # noqa: PLC0415
     from stack.replica.serving import PortUnavailableError, listen, make_server  # noqa: PLC0415
 
+    try:
+        hardware = choose(options.device, options.compute_type)
+    except DeviceUnavailableError as error:
+        fail(str(error))
     try:
         opened = listen(options.host, options.port)
     except PortUnavailableError as error:
@@ -124,12 +172,19 @@ async def serve(options: argparse.Namespace, model: str) -> int:
     replica = Replica(
         Settings(
             model=model,
-            device=options.device,
-            compute_type=options.compute_type,
+            device=hardware.device,
+            compute_type=hardware.compute_type,
             threads=options.threads,
             max_sessions=options.max_sessions,
             max_connection_time=options.max_connection_time,
-            min_chunk=options.min_chunk,
+            max_queue_wait=options.max_queue_wait,
+            pace=Pace(
+                min_chunk=options.min_chunk,
+                max_batch=options.max_batch or hardware.max_batch,
+                max_wait=options.max_wait,
+            ),
+            vad_threshold=options.vad_threshold,
+            final_pass=options.final_pass,
             name=options.name,
             fitted=fitted,
             model_label=options.model,

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -28,9 +27,10 @@ from stack.protocol import (
     parse_options,
     render,
 )
-from stack.replica.metrics import Metrics
+from stack.replica.metrics import Metrics, Profile
 from stack.replica.scheduler import Scheduler
-from stack.replica.session import Session
+from stack.replica.second import SecondHearing
+from stack.replica.terms import Terms
 from stack.replica.voice import check_vad_parameters
 
 OPTIONS_SECONDS: Final = 10.0
@@ -42,6 +42,9 @@ than the model hears is slowed down, loses nothing and takes bounded memory."""
 
 SLICE_SECONDS: Final = 10
 """A large message is taken in pieces of this length, with the limit above between them."""
+
+SLOW_READER: Final = 60.0
+"""Seconds that a client may take to make room for one message, before its session ends."""
 
 OVERTIME_FLUSH: Final = 30.0
 """Seconds for transcribing the rest when a session's time is over."""
@@ -60,16 +63,7 @@ class End(StrEnum):
     GONE = "client gone"
     BAD_AUDIO = "bad audio"
     FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What the model and the command line allow a session."""
-
-    multilingual: bool
-    languages: frozenset[str]
-    window: float
-    max_connection_time: float
+    SLOW = "client does not read"
 
 
 async def receive_options(websocket: WebSocket) -> SessionOptions:
@@ -110,20 +104,23 @@ class Connection:
         self._terms = terms
         self._scheduler = scheduler
         self._metrics = metrics
-        self._vad_parameters, self._unusable = check_vad_parameters(options.vad_parameters)
-        self.session = Session(
-            options,
-            window=terms.window,
-            language=options.language if terms.multilingual else "en",
-            vad_parameters=self._vad_parameters,
-        )
+        vad_parameters, self._unusable = check_vad_parameters(options.vad_parameters)
+        self.session = terms.session(options, vad_parameters)
+        self._entry = scheduler.add(self.session, self._on_progress)
+        self._second = SecondHearing(terms, options, scheduler) if terms.final_pass else None
         self._end: asyncio.Future[End] = asyncio.get_running_loop().create_future()
         self._gone = asyncio.Event()
         self._progress = asyncio.Event()
         self._room = asyncio.Event()
         self._complaint = ""
-        self.deadline = time.monotonic() + terms.max_connection_time
+        self.began = time.monotonic()
+        self.deadline = self.began + terms.max_connection_time
         """When the session's time is over, monotonic seconds."""
+
+    @property
+    def profile(self) -> Profile:
+        """Where the session's time went."""
+        return self._entry.profile
 
     def stop(self, reason: End) -> None:
         """Take no more audio, for this reason; the first reason counts."""
@@ -132,8 +129,6 @@ class Connection:
 
     async def run(self) -> End:
         """Serve the session to its end and say why it ended."""
-        entry = self._scheduler.add(self.session, self._on_progress)
-        self._entry = entry
         tasks: list[asyncio.Task[None]] = []
         try:
             await self._greet()
@@ -146,7 +141,9 @@ class Connection:
         except WebSocketDisconnect:
             reason = End.GONE
         finally:
-            self._scheduler.remove(entry)
+            self._scheduler.remove(self._entry)
+            if self._second is not None:
+                self._second.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -171,7 +168,14 @@ class Connection:
         await self._send(Problem(uid=self._options.uid, status="WARNING", text=text))
 
     async def _send(self, message: ServerMessage) -> None:
-        await self._websocket.send_text(render(message))
+        begun = time.perf_counter()
+        async with asyncio.timeout(SLOW_READER):
+            await self._websocket.send_text(render(message))
+        self._note("send", time.perf_counter() - begun)
+
+    def _note(self, stage: str, seconds: float) -> None:
+        self._metrics.stage(stage, seconds)
+        self._entry.profile.add(stage, seconds)
 
     async def _audio_over(self) -> End:
         try:
@@ -197,6 +201,8 @@ class Connection:
             gone.cancel()
         if self._gone.is_set():
             return End.GONE
+        if reason is End.SLOW:
+            return reason
         if self._entry.failure is not None:
             text = "The transcription failed; the replica's log has the reason."
             await send_problem(self._websocket, self._options.uid, text, INTERNAL)
@@ -222,6 +228,8 @@ class Connection:
         except WebSocketDisconnect:
             self._gone.set()
             self.stop(End.GONE)
+        except TimeoutError:
+            self.stop(End.SLOW)
         except Exception as error:
             _log.exception("A session failed.")
             self._metrics.errors.labels("session").inc()
@@ -253,8 +261,12 @@ class Connection:
                 self._complaint = str(error)
                 self.stop(End.BAD_AUDIO)
                 return
-            self.session.add(samples, time.monotonic())
-            self._metrics.stage("receive", time.perf_counter() - begun)
+            now = time.monotonic()
+            self.session.add(samples, now)
+            if self._second is not None:
+                self._second.add(samples, now)
+            self._metrics.received(len(samples) / SAMPLE_RATE)
+            self._note("receive", time.perf_counter() - begun)
             self._scheduler.notify(self._entry)
             while self.session.unheard > UNHEARD_LIMIT and not self._end.done():
                 self._room.clear()
@@ -271,10 +283,18 @@ class Connection:
             if language is not None:
                 await self._send(Language(uid=uid, language=language[0], probability=language[1]))
             for segments in self.session.take_updates():
-                begun = time.perf_counter()
                 await self._send(Segments(uid=uid, segments=segments))
-                self._metrics.stage("send", time.perf_counter() - begun)
                 for segment in segments:
                     self._metrics.segments.labels(str(segment.completed).lower()).inc()
             if done:
+                await self._send_final_text()
                 return
+
+    async def _send_final_text(self) -> None:
+        if self._second is None or self._entry.failure is not None:
+            return
+        segments = await self._second.segments()
+        if segments is None:
+            await self._warn("The second hearing was given up; the text sent is the final one.")
+        elif segments:
+            await self._send(Segments(uid=self._options.uid, segments=segments, final=True))

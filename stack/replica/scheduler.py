@@ -1,4 +1,4 @@
-"""Who is heard next: one inference thread, and the order in which sessions get it.
+"""Who is heard next, and with whom: the order in which sessions get the inference thread.
 
 Sessions and their order live on the event loop; only the model runs in the thread. So a session
 is never touched from two threads and needs no lock.
@@ -7,111 +7,110 @@ is never touched from two threads and needs no lock.
 import asyncio
 import contextlib
 import logging
-import queue
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Protocol
 
-from stack.replica.metrics import Metrics
-from stack.replica.session import Pass, Session
-from stack.replica.transcriber import Heard, Request
+from stack.replica.hearing import Heard, Pass, Request
+from stack.replica.inference import InferenceThread
+from stack.replica.metrics import Metrics, Profile
+from stack.replica.session import Session
 
 FLUSH_HEAD_START: Final = 2.0
 """Seconds by which a session's last pass comes before others. Not without limit: a stream of them
 must not starve those who still talk. A long file has to take its turns until its last pass."""
 
-LAST_IDLE: Final = 5.0
-"""Seconds without audio after which even the last segment is completed. Clients may send several
-seconds at a time, and their pieces end within words."""
+BATCH_PATIENCE: Final = 10.0
+"""Seconds after which work that nobody watches is treated as live: it yields, but goes on."""
 
-_T = TypeVar("_T")
 _log = logging.getLogger("stack.replica")
 
 
 class Model(Protocol):
     """What the scheduler needs of a transcriber."""
 
-    def transcribe(self, request: Request) -> Heard:
-        """Transcribe one piece of audio."""
+    def transcribe(self, requests: Sequence[Request]) -> list[Heard | Exception]:
+        """Transcribe pieces of audio in one call; an answer for each, in their order."""
 
 
-class InferenceThread:
-    """One daemon thread that runs what it is given, in order.
+class Priority(IntEnum):
+    """Whose audio is heard first."""
 
-    A daemon, unlike an executor's threads: a model that is being downloaded must not hold up the
-    end of the process.
+    LIVE = 0
+    """Somebody talks and reads along."""
+    BATCH = 1
+    """A file, or a second hearing for better text."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When sessions are heard.
+
+    ``min_chunk``: seconds of new audio that make a session due. ``max_batch``: passes in one call
+    of the model. ``max_wait``: seconds that a call is held back to fill.
     """
 
-    def __init__(self) -> None:
-        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="inference", daemon=True).start()
-
-    def _run(self) -> None:
-        while (work := self._work.get()) is not None:
-            work()
-
-    async def call(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        """Run a function in the thread and wait for its result or exception."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[_T] = loop.create_future()
-
-        def settle(result: _T | None, error: BaseException | None) -> None:
-            if future.cancelled():
-                return
-            if error is not None:
-                future.set_exception(error)
-            else:
-                future.set_result(result)  # type: ignore[arg-type]
-
-        def work() -> None:
-            result, error = None, None
-            try:
-                result = function(*arguments)
-            except BaseException as raised:
-                error = raised
-            with contextlib.suppress(RuntimeError):  # the loop may be closed by now
-                loop.call_soon_threadsafe(settle, result, error)
-
-        self._work.put(work)
-        return await future
-
-    def stop(self) -> None:
-        """End the thread after the work that it has."""
-        self._work.put(None)
+    min_chunk: float = 1.0
+    max_batch: int = 8
+    max_wait: float = 0.0
 
 
 class Entry:
     """A session in the scheduler, with who wants to know of its progress."""
 
-    def __init__(self, session: Session, on_progress: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        on_progress: Callable[[], None],
+        priority: Priority,
+        min_chunk: float,
+    ) -> None:
         self.session = session
         self.on_progress = on_progress
+        self.priority = priority
+        self.min_chunk = min_chunk
         self.failure: Exception | None = None
         self.due_since: float | None = None
         """Since when the session waits for the thread, for measuring."""
+        self.profile = Profile()
+
+    @property
+    def due_at(self) -> float:
+        """The moment from which it is due; infinite when it waits for audio."""
+        return self.session.due_at(self.min_chunk)
+
+    def order(self, now: float) -> tuple[int, float]:
+        """Give its rank, least first: live sessions, and of those the oldest unheard audio."""
+        since = self.session.waiting_since()
+        if self.session.ending:
+            since -= FLUSH_HEAD_START
+        patient = self.priority is Priority.BATCH and now - since < BATCH_PATIENCE
+        return (1 if patient else 0), since
 
 
 class Scheduler:
-    """Gives the inference thread to sessions that are due, the longest-waiting first.
+    """Gives the inference thread to sessions that are due, several at a time."""
 
-    A session is due with ``min_chunk`` seconds of new audio, with any new audio or open text once
-    that has waited longer, and always when it is finishing.
-    """
-
-    def __init__(
-        self, model: Model, thread: InferenceThread, metrics: Metrics, *, min_chunk: float
-    ) -> None:
+    def __init__(self, model: Model, thread: InferenceThread, metrics: Metrics, pace: Pace) -> None:
         self._model = model
         self._thread = thread
         self._metrics = metrics
-        self._min_chunk = min_chunk
+        self._pace = pace
         self._entries: dict[int, Entry] = {}
         self._wake = asyncio.Event()
 
-    def add(self, session: Session, on_progress: Callable[[], None]) -> Entry:
+    def add(
+        self,
+        session: Session,
+        on_progress: Callable[[], None],
+        *,
+        priority: Priority = Priority.LIVE,
+        min_chunk: float | None = None,
+    ) -> Entry:
         """Take a session in; ``on_progress`` is called on the loop after each of its passes."""
-        entry = Entry(session, on_progress)
+        entry = Entry(session, on_progress, priority, min_chunk or self._pace.min_chunk)
         self._entries[id(entry)] = entry
         return entry
 
@@ -122,73 +121,110 @@ class Scheduler:
     def notify(self, entry: Entry) -> None:
         """Look again: this session has new audio or is finishing."""
         now = time.monotonic()
-        if entry.due_since is None and self._due_at(entry.session) <= now:
-            entry.due_since = now
-        self._wake.set()
+        if entry.due_at <= now:
+            if entry.due_since is None:
+                entry.due_since = now
+            self._wake.set()
 
     @property
     def queue_depth(self) -> int:
         """How many sessions are due now."""
         now = time.monotonic()
-        return sum(self._due_at(entry.session) <= now for entry in self._entries.values())
+        return sum(entry.due_at <= now for entry in self._entries.values())
 
-    def _due_at(self, session: Session) -> float:
-        """Give the moment from which the session is due; infinite when it waits for audio."""
-        if session.finished:
-            return float("inf")
-        if session.finishing or session.unheard >= self._min_chunk:
-            return 0.0
-        if session.unheard > 0 or session.open_segments > 1:
-            return session.waiting_since() + 2 * self._min_chunk
-        if session.open_segments == 1:
-            return session.waiting_since() + max(LAST_IDLE, 2 * self._min_chunk)
-        return float("inf")
+    @property
+    def longest_wait(self) -> float:
+        """Seconds since which the live session waits that waits longest."""
+        since = [
+            entry.due_since
+            for entry in self._entries.values()
+            if entry.due_since is not None and entry.priority is Priority.LIVE
+        ]
+        return time.monotonic() - min(since) if since else 0.0
 
-    @staticmethod
-    def _waiting_since(entry: Entry) -> float:
-        since = entry.session.waiting_since()
-        return since - FLUSH_HEAD_START if entry.session.ending else since
-
-    def _next(self) -> tuple[Entry | None, float | None]:
-        """Choose the next session, or say after how many seconds to look again."""
+    def _choose(self) -> tuple[list[Entry], float | None]:
+        """Choose who is heard next, or say after how many seconds to look again."""
         now = time.monotonic()
         due: list[Entry] = []
         soonest = float("inf")
-        for entry in self._entries.values():
-            moment = self._due_at(entry.session)
+        for entry in list(self._entries.values()):
+            moment = entry.due_at
+            if moment <= now and self._settle(entry, now):
+                moment = entry.due_at
             if moment <= now:
+                entry.due_since = entry.due_since or now
                 due.append(entry)
             else:
                 soonest = min(soonest, moment)
-        if due:
-            return min(due, key=self._waiting_since), None
-        return None, None if soonest == float("inf") else soonest - now
+        if not due:
+            return [], None if soonest == float("inf") else soonest - now
+        due.sort(key=lambda entry: entry.order(now))
+        group = due[0].session.group
+        batch = [entry for entry in due if entry.session.group == group][: self._pace.max_batch]
+        waited = now - min(entry.due_since or now for entry in batch)
+        others = len(self._entries) > len(due)
+        if others and len(batch) < self._pace.max_batch and waited < self._pace.max_wait:
+            return [], min(self._pace.max_wait - waited, soonest - now)
+        return batch, None
+
+    def _settle(self, entry: Entry, now: float) -> bool:
+        """Do what needs no model; say whether that was all."""
+        heard_before = entry.session.heard
+        if not entry.session.settle(now):
+            return False
+        heard = entry.session.heard - heard_before
+        if heard:
+            entry.profile.spared += 1
+            self._metrics.spared.inc()
+            self._count_heard(entry, heard)
+        entry.due_since = None
+        entry.on_progress()
+        return True
+
+    def _count_heard(self, entry: Entry, seconds: float) -> None:
+        if entry.priority is Priority.LIVE:
+            self._metrics.heard(seconds)
 
     async def run(self) -> None:
         """Serve sessions until cancelled."""
         while True:
             self._wake.clear()
-            entry, pause = self._next()
-            if entry is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), pause)
+            batch, pause = self._choose()
+            if batch:
+                await self._serve(batch)
                 continue
-            await self._serve(entry)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
 
-    async def _serve(self, entry: Entry) -> None:
-        session = entry.session
-        if session.unheard == 0 and not session.finishing:
-            session.settle(time.monotonic())
-            entry.on_progress()
-            return
-        work = session.next_pass()
-        heard_before = session.heard
+    async def _serve(self, batch: list[Entry]) -> None:
         begun = time.monotonic()
-        waited = begun - (entry.due_since or begun)
-        entry.due_since = None
+        works = [entry.session.next_pass() for entry in batch]
+        for entry in batch:
+            waited = begun - (entry.due_since or begun)
+            entry.due_since = None
+            entry.profile.add("queue", waited)
+            self._metrics.waited(waited, live=entry.priority is Priority.LIVE)
+        answers: Sequence[Heard | Exception]
         try:
-            heard = await self._hear(work)
-            session.apply(work, heard, time.monotonic())
+            answers = await self._thread.call(
+                self._model.transcribe, [work.request for work in works]
+            )
+        except Exception as error:
+            answers = [error] * len(batch)
+        seconds = time.monotonic() - begun
+        self._metrics.called(seconds)
+        for entry, work, answer in zip(batch, works, answers, strict=True):
+            self._take(entry, work, answer, seconds)
+
+    def _take(self, entry: Entry, work: Pass, answer: Heard | Exception, seconds: float) -> None:
+        """Give a session what its pass heard."""
+        session = entry.session
+        heard_before = session.heard
+        now = time.monotonic()
+        try:
+            if isinstance(answer, Exception):
+                raise answer
+            session.apply(work, answer, now)
         except Exception as error:
             # One session's audio or options must not end the others.
             _log.exception("A pass failed; its session ends.")
@@ -196,18 +232,9 @@ class Scheduler:
             entry.failure = error
             self.remove(entry)
         else:
-            self._metrics.stage("queue", waited)
-            self._metrics.heard(session.heard - heard_before)
-            for stage, seconds in heard.stages.items():
-                self._metrics.stage(stage, seconds)
+            self._metrics.passed(answer, work.request.seconds, seconds)
+            self._count_heard(entry, session.heard - heard_before)
+            entry.profile.passed(answer)
         entry.on_progress()
-        if self._due_at(session) <= time.monotonic():
-            entry.due_since = time.monotonic()
-
-    async def _hear(self, work: Pass) -> Heard:
-        if work.silent:
-            return Heard()
-        begun = time.monotonic()
-        heard = await self._thread.call(self._model.transcribe, work.request)
-        self._metrics.transcription.observe(time.monotonic() - begun)
-        return heard
+        if entry.due_at <= now:
+            entry.due_since = now

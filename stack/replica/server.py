@@ -6,7 +6,7 @@ import hmac
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import psutil
@@ -17,25 +17,27 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stack.protocol import REPLICA_HEADER, ProtocolError, SessionOptions, Wait, render
+from stack.replica.admission import Departures
 from stack.replica.connection import (
     BAD_OPTIONS,
     Connection,
     End,
-    Terms,
     receive_options,
     send_problem,
 )
+from stack.replica.inference import InferenceThread
 from stack.replica.metrics import Metrics
-from stack.replica.scheduler import InferenceThread, Scheduler
+from stack.replica.scheduler import Pace, Scheduler
+from stack.replica.terms import Terms
 from stack.replica.transcriber import ModelUnavailableError, Transcriber
+from stack.replica.voice import SPEECH_THRESHOLD
 from stack.status import ReplicaState
-
-FITTED_WINDOW: Final = 15.0
-FULL_WINDOW: Final = 25.0
-"""Seconds of audio of one pass at most; under 30 s, what a Whisper encoder takes."""
 
 MAX_HANDSHAKES: Final = 256
 """Connections that have not sent their options yet."""
+
+ESTIMATE_SECONDS: Final = 1.0
+"""How long an estimate of the time to a free place is used."""
 
 TRY_AGAIN_WAIT: Final = 0.5
 """Minutes that a client is told to wait for a replica that starts or goes."""
@@ -49,11 +51,16 @@ class Settings:
 
     model: str
     device: str = "auto"
-    compute_type: str = "default"
+    compute_type: str = "auto"
     threads: int = 1
     max_sessions: int = 64
     max_connection_time: float = 3600.0
-    min_chunk: float = 1.0
+    max_queue_wait: float = 5.0
+    """Seconds that live sessions wait for their passes, above which no new one comes in."""
+    pace: Pace = field(default_factory=Pace)
+    vad_threshold: float = SPEECH_THRESHOLD
+    final_pass: bool = False
+    """Hear each session a second time, at leisure, for its final text."""
     name: str = "replica-1"
     fitted: bool = False
     """Give the encoder only the frames that the audio fills."""
@@ -84,6 +91,9 @@ class Replica:
         self._scheduler: Scheduler | None = None
         self._running: asyncio.Task[None] | None = None
         self._connections: set[Connection] = set()
+        self._departures = Departures()
+        self._estimated = (0.0, 0.0)
+        """When the time to a free place was last estimated, and the seconds."""
         self._handshakes = 0
         self._left = asyncio.Event()
         self._started = time.time()
@@ -129,14 +139,12 @@ class Replica:
             self.changed.set()
             return
         self._terms = Terms(
-            multilingual=transcriber.multilingual,
-            languages=transcriber.languages,
-            window=FITTED_WINDOW if transcriber.fitted else FULL_WINDOW,
+            transcriber=transcriber,
             max_connection_time=self.settings.max_connection_time,
+            vad_threshold=self.settings.vad_threshold,
+            final_pass=self.settings.final_pass,
         )
-        self._scheduler = Scheduler(
-            transcriber, self._thread, self.metrics, min_chunk=self.settings.min_chunk
-        )
+        self._scheduler = Scheduler(transcriber, self._thread, self.metrics, self.settings.pace)
         self._running = asyncio.create_task(self._scheduler.run())
         if self.state is ReplicaState.STARTING:
             self.state = ReplicaState.READY
@@ -214,11 +222,15 @@ class Replica:
                 await websocket.send_text(render(wait))
                 await websocket.close(1000)
             return
-        if self._terms.multilingual and (options.language or "en") not in self._terms.languages:
+        if (
+            self._terms.multilingual
+            and (options.language or "en") not in self._terms.transcriber.languages
+        ):
             text = f"Option 'language' is not usable: the model has no '{options.language}'."
             self.metrics.errors.labels("options").inc()
             await send_problem(websocket, options.uid, text, BAD_OPTIONS)
             return
+        begun = time.monotonic()
         connection = Connection(websocket, options, self._terms, self._scheduler, self.metrics)
         self._connections.add(connection)
         self.metrics.connections.inc()
@@ -228,18 +240,34 @@ class Replica:
         finally:
             self._connections.discard(connection)
             self.metrics.active.set(len(self._connections))
+            self._departures.ended(time.monotonic() - begun)
+            self._estimated = (0.0, 0.0)
             self._left.set()
-        _log.info("Session over: %s, %.1f s of audio.", reason, connection.session.received)
+        seconds = connection.session.received
+        summary = connection.profile.summary(seconds)
+        _log.info(
+            "Session %.64r over: %s, %.1f s of audio; %s.", options.uid, reason, seconds, summary
+        )
 
     def _wait_minutes(self) -> tuple[float | None, str]:
         """Say how long a new client should wait and why, or None when it may come in."""
-        if self.state is not ReplicaState.READY:
+        if self.state is not ReplicaState.READY or self._scheduler is None:
             return TRY_AGAIN_WAIT, self.state.value
-        if len(self._connections) < self.settings.max_sessions:
-            return None, ""
-        # No session lasts longer than its time; most end sooner, which nobody can know.
-        soonest = min(connection.deadline for connection in self._connections)
-        return round(max(0.0, soonest - time.monotonic()) / 60, 2), "full"
+        if len(self._connections) >= self.settings.max_sessions:
+            return self._minutes_to_a_place(), "full"
+        wait = max(self.metrics.queue_wait, self._scheduler.longest_wait)
+        if wait > self.settings.max_queue_wait:
+            return self._minutes_to_a_place(), "busy"
+        return None, ""
+
+    def _minutes_to_a_place(self) -> float:
+        now = time.monotonic()
+        asked, seconds = self._estimated
+        if now - asked > ESTIMATE_SECONDS:
+            # Kept for a moment: a crowd at the door must not cost those inside.
+            ages = [(now - one.began, one.deadline - now) for one in self._connections]
+            asked, seconds = self._estimated = now, self._departures.first(ages)
+        return round(max(0.0, seconds - (now - asked)) / 60, 3)
 
     async def _health(self, request: Request) -> Response:  # noqa: ARG002
         return JSONResponse({"status": "ok"})

@@ -1,28 +1,20 @@
 """One client's stream: its audio, what is settled and what is not. Pure state, no I/O.
 
-A session keeps the audio that is not settled yet. A *pass* looks at that audio, at most one window
+A session knows the audio that is not settled yet. A *pass* looks at that audio, at most one window
 of it, and its result settles some text: *completed* segments, which never change again, and the
 audio under them goes. Audio goes in two cases only: its text is completed, or it was looked at and
 found silent.
 """
 
-from collections import deque
-from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from stack.protocol import SAMPLE_RATE, Segment, SessionOptions
-from stack.replica.segments import agree, between, cut, words_in_stream
-from stack.replica.transcriber import Heard, Request
-from stack.replica.voice import Samples, is_silent, quietest, silent_edges
-
-PAUSE: Final = 0.8
-"""Seconds of silence after which what was said before is complete."""
-
-CONTEXT: Final = 3.0
-"""A segment with another one after it, and this many seconds of audio, won't change any more: one
-pass is enough to complete it. This is what settles a file that is sent at once."""
+from stack.replica.commit import SENTENCE_PAUSE, Stability, cut, in_stream, is_over
+from stack.replica.hearing import SETTLED_SILENCE, Heard, Pass, Request, Track
+from stack.replica.inbox import Inbox
+from stack.replica.language import LanguageChoice
+from stack.replica.transcript import Transcript
+from stack.replica.voice import FRAME, Levels, Samples
 
 KEPT_SILENCE: Final = 0.5
 """Seconds of silence kept before audio to come: a word's soft beginning may hide in it."""
@@ -33,33 +25,19 @@ NO_TEXT_SECONDS: Final = 8.0
 NO_TEXT_KEPT: Final = 3.0
 """How much of that is kept: a word may have begun."""
 
-LANGUAGE_SECONDS: Final = 2.0
-LANGUAGE_SURE: Final = 0.5
-LANGUAGE_SECONDS_AT_MOST: Final = 10.0
-"""A language is settled once it is likelier than not over two seconds, or after ten seconds."""
+LAST_IDLE: Final = 5.0
+"""Seconds without audio after which even the last segment is completed. Clients may send several
+seconds at a time, and their pieces end within words."""
 
-
-@dataclass(frozen=True)
-class Pass:
-    """One look at the unsettled audio."""
-
-    request: Request
-    start: float
-    """Where the audio begins, seconds from the start of the stream."""
-    end: float
-    final: bool
-    """Nothing comes after this audio."""
-    full: bool
-    """The audio fills the window: something must be settled."""
-    silent: bool
-    """There is no sound in it at all, so the model need not be asked."""
+NEVER: Final = float("inf")
 
 
 class Session:
     """State of one stream; times in seconds from its start. Not thread-safe.
 
     ``window`` is the longest audio of one pass in seconds, ``language`` the language that is known
-    without detection, if any.
+    without detection, if any. ``eager``: the end of speech makes it due. ``accurate``: passes take
+    the time for the best text.
     """
 
     def __init__(
@@ -68,35 +46,45 @@ class Session:
         *,
         window: float,
         language: str | None,
-        vad_parameters: dict[str, float] | None = None,
+        track: Track | None = None,
+        eager: bool = True,
+        accurate: bool = False,
     ) -> None:
         self.options = options
-        self.language = language
-        self.language_probability = 1.0
+        self._language = LanguageChoice(language)
         self.finishing = False
         """No audio comes any more; what is there has to be completed."""
+        self.transcript = Transcript(
+            repeated=options.send_last_n_segments, words=options.word_timestamps
+        )
         self._window = int(window * SAMPLE_RATE)
-        self._vad_parameters = vad_parameters or {}
-        self._audio: Samples = np.empty(2 * SAMPLE_RATE, np.float32)
-        self._length = 0
+        self._eager = eager
+        self._accurate = accurate
+        self._track = track
+        self._levels = Levels()
+        # Positions in samples: what is settled, what was looked at, all.
         self._offset = 0
         self._heard = 0
-        self._arrivals: deque[tuple[int, float]] = deque()
+        self._received = 0
+        self._inbox = Inbox()
         self._looked_at = 0.0
-        self._spoken = False
-        self._completed: deque[Segment] = deque()
-        self._completed_count = 0
-        self._sent_count = 0
-        self._settled_to = 0.0
-        self._open: list[Segment] = []
-        self._repeats = 0
-        self._language_due = False
-        self._shown: tuple[int, Segment | None] = (0, None)
+        self._in_flight = False
+        self._speech_over = False
+        self._unsettled: tuple[object, ...] | None = None
+        """The state in which a look without the model was of no use."""
+        self._stability = Stability(options.same_output_threshold)
+
+    # What is there
+
+    @property
+    def language(self) -> str | None:
+        """The language, once it is known."""
+        return self._language.language
 
     @property
     def received(self) -> float:
         """Seconds of audio received."""
-        return (self._offset + self._length) / SAMPLE_RATE
+        return self._received / SAMPLE_RATE
 
     @property
     def heard(self) -> float:
@@ -106,273 +94,294 @@ class Session:
     @property
     def unheard(self) -> float:
         """Seconds of audio that no pass has looked at."""
-        return (self._offset + self._length - self._heard) / SAMPLE_RATE
+        return (self._received - self._heard) / SAMPLE_RATE
 
     @property
     def finished(self) -> bool:
         """Everything was heard and completed after the last audio."""
-        return self.finishing and self._length == 0
+        return self.finishing and self._offset == self._received
 
     @property
     def open_segments(self) -> int:
         """How many segments are not completed."""
-        return len(self._open)
+        return len(self.transcript.open)
 
     @property
     def ending(self) -> bool:
         """The next pass is the last one."""
-        return self.finishing and self._length <= self._window
+        return self.finishing and self._received - self._offset <= self._window
 
     def waiting_since(self) -> float:
         """Give the moment from which the session waits: of its oldest unheard audio or last look.
 
         The last look counts so that a client that sends a file at once takes its turn.
         """
-        oldest = self._arrivals[0][1] if self._arrivals else self._looked_at
-        return max(oldest, self._looked_at)
+        return max(self._inbox.oldest_arrival or 0.0, self._looked_at)
+
+    def due_at(self, min_chunk: float) -> float:
+        """Give the moment from which the session is due; infinite when it waits for audio.
+
+        That is with ``min_chunk`` seconds of new audio, at the end of speech, with any new audio
+        or open text once that has waited longer, and always when it is finishing.
+        """
+        if self.finished or self._in_flight:
+            return NEVER
+        if self.finishing or self._speech_over or self.unheard >= min_chunk:
+            return 0.0
+        if self.unheard > 0 or self.open_segments > 1:
+            return self.waiting_since() + 2 * min_chunk
+        if self.open_segments == 1:
+            return self.waiting_since() + max(LAST_IDLE, 2 * min_chunk)
+        return NEVER
+
+    @property
+    def group(self) -> tuple[object, ...]:
+        """What has to be equal for the next passes of two sessions to share a call of the model."""
+        options, words = self.options, self._wants_words(self._look_ends())
+        prompts = (options.initial_prompt, options.hotwords, self._accurate, words)
+        if not words:
+            return (*prompts, self.language is None)
+        # Aligning words takes task and language once for all of a batch.
+        return (*prompts, options.task, self.language or id(self))
+
+    # Audio
 
     def add(self, samples: Samples, now: float) -> None:
         """Append audio; ``now`` is the moment of its arrival on a monotonic clock."""
         if self.finishing or not len(samples):
             return
-        needed = self._length + len(samples)
-        if needed > len(self._audio):
-            grown = np.empty(max(needed, 2 * len(self._audio)), np.float32)
-            grown[: self._length] = self._audio[: self._length]
-            self._audio = grown
-        self._audio[self._length : needed] = samples
-        self._length = needed
-        end = self._offset + self._length
-        # One entry for 100 ms at most, however small the client's messages are.
-        if self._arrivals and now - self._arrivals[-1][1] < 0.1:
-            self._arrivals[-1] = (end, self._arrivals[-1][1])
+        self._inbox.add(samples, now)
+        self._received += len(samples)
+        self._levels.add(samples)
+        if self._eager:
+            self._note_end_of_speech()
+
+    def _note_end_of_speech(self) -> None:
+        """See whether speech has just ended: then there is something to do at once."""
+        _, silence = self._levels.edges(self._offset / SAMPLE_RATE, self.received)
+        sound_ends = self.received - silence
+        if silence < SENTENCE_PAUSE or sound_ends <= self._offset / SAMPLE_RATE:
+            self._speech_over = False
+        elif sound_ends > self.heard:
+            self._speech_over = True
         else:
-            self._arrivals.append((end, now))
+            self._speech_over = self._is_over(silence)
+
+    def _is_over(self, silence: float) -> bool:
+        known = self.language is not None
+        return known and is_over(self.transcript.open, silence)
 
     def finish(self) -> None:
         """Declare the end of the audio: passes from now on complete what there is."""
         self.finishing = True
         self._finish_if_heard()
 
+    # Looks
+
+    def settle(self, now: float) -> bool:
+        """Do what needs no model and say whether that is all there was to do.
+
+        Silence is let go of, what was said before a pause is completed, and so is text after
+        which no audio has come for a while: a client that stopped sending. Of that, first all but
+        the last segment, so that the last one is shown by itself; later that one too. Upstream's
+        client relies on it: when it ends, it keeps what was shown unfinished unless a completed
+        segment has the same text.
+        """
+        state = (self._received, self._heard, self._offset, self._speech_over, self.finishing)
+        if state == self._unsettled:
+            return False
+        done = self._settle(now)
+        self._unsettled = None if done else state
+        return done
+
+    def _settle(self, now: float) -> bool:
+        start, end = self._offset / SAMPLE_RATE, self._look_ends() / SAMPLE_RATE
+        if end > start and not self.open_segments and self._levels.is_silent(start, end):
+            self._note_look(round(end * SAMPLE_RATE), now)
+            self._advance(end if self._is_last(self._look_ends()) else end - KEPT_SILENCE)
+            return True
+        _, silence = self._levels.edges(start, end)
+        if self._nothing_new(end):
+            self._note_look(round(end * SAMPLE_RATE), now)
+            if self._is_over(silence):
+                self.transcript.complete_open()
+                self._advance(end - KEPT_SILENCE)
+            self._finish_if_heard()
+            return True
+        if self.finishing:
+            return False
+        _, silence = self._levels.edges(start, self.received)
+        if self._speech_over and self.received - silence <= self.heard and self._is_over(silence):
+            self._speech_over = False
+            self.transcript.complete_open()
+            # What came since the last look stays: no pass has looked at it.
+            self._advance(min(self.heard, self.received - KEPT_SILENCE))
+            return True
+        if self.unheard > 0:
+            return False
+        self._looked_at = now
+        if self.language is not None and self.open_segments:
+            self.transcript.complete_open(max(1, self.open_segments - 1))
+            self._advance(self.transcript.settled_to)
+        return True
+
+    def _nothing_new(self, end: float) -> bool:
+        heard = self.heard
+        known = self.language is not None and self.open_segments > 0
+        return known and end > heard and self._levels.is_silent(heard - SETTLED_SILENCE, end)
+
+    def _look_ends(self) -> int:
+        return min(self._received, self._offset + self._window)
+
+    def _is_last(self, position: int) -> bool:
+        return self.finishing and position == self._received
+
+    def _is_full(self, position: int) -> bool:
+        return position - self._offset == self._window and not self._is_last(position)
+
+    def _wants_words(self, position: int) -> bool:
+        return self.options.word_timestamps or self._is_full(position)
+
     def next_pass(self) -> Pass:
-        """Give the next look: the oldest unsettled audio, at most a window of it."""
-        length = min(self._length, self._window)
-        samples = self._audio[:length].copy()
-        final = self.finishing and length == self._length
-        full = length == self._window and not final
-        check_voice = None
-        if self.options.use_vad and not self._spoken:
-            check_voice = samples
+        """Give the next look: the oldest unsettled audio, at most a window of it.
+
+        Its result has to be given to ``apply`` before the next call.
+        """
+        end = self._look_ends()
+        final, full = self._is_last(end), self._is_full(end)
+        start = self._offset / SAMPLE_RATE
+        lead, silence = self._levels.edges(start, end / SAMPLE_RATE)
+        known = self.language is not None and bool(self.transcript.open)
         request = Request(
-            samples=samples,
+            track=self._track,
+            fresh_from=self._inbox.start,
+            fresh=self._inbox.take(end),
+            start=self._offset,
+            end=end,
             language=self.language,
             task=self.options.task,
             initial_prompt=self.options.initial_prompt,
             hotwords=self.options.hotwords,
-            words=self.options.word_timestamps or full,
-            check_voice=check_voice,
-            vad_parameters=self._vad_parameters,
+            words=self._wants_words(end),
+            asked=known and self._heard > self._offset and not full,
+            accurate=self._accurate,
         )
-        start = self._offset / SAMPLE_RATE
-        silent = is_silent(samples)
-        return Pass(request, start, start + length / SAMPLE_RATE, final, full, silent)
+        self._in_flight = True
+        self._speech_over = False
+        return Pass(request, start, end / SAMPLE_RATE, final, full, lead, silence)
 
     def apply(self, work: Pass, heard: Heard, now: float) -> None:
         """Take in what a pass heard; ``now`` is the moment on the clock of ``add``."""
+        self._in_flight = False
+        self._note_look(round(work.end * SAMPLE_RATE), now)
+        if heard.unchanged:
+            self._apply_unchanged(work, heard)
+        else:
+            self._take_in(work, heard)
+        self._finish_if_heard()
+        if self._eager and not self.finishing:
+            self._note_end_of_speech()
+
+    def _note_look(self, end: int, now: float) -> None:
         self._looked_at = now
-        self._heard = max(self._heard, round(work.end * SAMPLE_RATE))
-        while self._arrivals and self._arrivals[0][0] <= self._heard:
-            self._arrivals.popleft()
-        self._take_in(work, heard)
-        if self.finishing:
-            self._finish_if_heard()
+        self._heard = max(self._heard, end)
+        self._inbox.looked_at(self._heard)
+
+    def _apply_unchanged(self, work: Pass, heard: Heard) -> None:
+        if self._is_over(max(work.silence, heard.quiet)):
+            self.transcript.complete_open()
+            self._advance(work.end - KEPT_SILENCE)
 
     def _take_in(self, work: Pass, heard: Heard) -> None:
-        self._spoken = self._spoken or (heard.voice and not work.silent)
-        lead, silence = silent_edges(work.request.samples)
-        segments = self._in_stream(work, heard, lead, silence)
+        silence = max(work.silence, heard.quiet)
+        transcript = self.transcript
+        segments = []
+        if heard.no_speech <= self.options.no_speech_thresh:
+            segments = in_stream(
+                heard.segments,
+                start=work.start,
+                end=work.end,
+                lead=work.lead,
+                silence=silence,
+                settled_to=transcript.settled_to,
+            )
         if not segments:
             self._apply_nothing(work, heard, silence)
             return
-        if not self._settle_language(work, heard):
-            self._open = segments
+        known = self._language.settle(
+            heard.language,
+            heard.language_probability,
+            seconds=work.end - work.start,
+            last=work.final or work.full,
+        )
+        if not known:
+            transcript.open = segments
             return
-        over = work.final or silence >= PAUSE
-        count = len(segments) if over else self._stable(segments, work)
+        over = work.final or is_over(segments, silence)
+        stable = self._stability.count(transcript.open, segments, work.end)
+        count = len(segments) if over else stable
         completed, rest = segments[:count], segments[count:]
         if work.full and rest:
             completed, rest = cut(segments, work.end)
+        transcript.open = [] if work.final else rest
         if completed:
-            self._repeats = 0
-        self._open = [] if work.final else rest
-        if completed:
-            self._complete(completed)
-            self._advance(self._cut_time(work, completed, rest, silence))
-            self._spoken = bool(rest)
+            self._stability.forget()
+            transcript.complete(completed)
+            self._advance(self._cut_time(work, completed, rest, silence if over else 0.0))
         if work.final:
             self._advance(work.end)
-
-    def _finish_if_heard(self) -> None:
-        """Complete what is open when all audio was heard: another pass would say the same."""
-        end = self._offset + self._length
-        if self._heard < end or (self.language is None and self._open):
-            return
-        if self._open:
-            self._complete(self._open)
-            self._open = []
-        self._advance(end / SAMPLE_RATE)
-
-    def settle(self, now: float) -> None:
-        """Complete text although no audio has come for a while: a client that stopped sending.
-
-        First all but the last segment, so that the last one is shown by itself; called again, that
-        one too. Upstream's client relies on it: when it ends, it keeps what was shown unfinished
-        unless a completed segment has the same text.
-        """
-        self._looked_at = now
-        if self.language is None or not self._open:
-            return
-        count = max(1, len(self._open) - 1)
-        completed, self._open = self._open[:count], self._open[count:]
-        self._complete(completed)
-        self._advance(completed[-1].end)
-
-    def take_language(self) -> tuple[str, float] | None:
-        """Give a language that was settled since the last call and its probability."""
-        if not self._language_due or self.language is None:
-            return None
-        self._language_due = False
-        return self.language, self.language_probability
-
-    def take_updates(self) -> list[list[Segment]]:
-        """Give the segment lists to send now: none when nothing changed since the last call.
-
-        Usually one; several when more segments were completed since the last one than a list
-        holds, so that a client that was slow to read misses none.
-        """
-        unfinished = self._unfinished()
-        if (self._completed_count, unfinished) == self._shown:
-            return []
-        size = self.options.send_last_n_segments
-        completed = list(self._completed)
-        fresh = self._completed_count - self._sent_count
-        lists: list[list[Segment]] = []
-        while fresh > size:
-            first = len(completed) - fresh
-            lists.append(completed[first : first + size])
-            fresh -= size
-        tail = completed[-size:]
-        lists.append([*tail, unfinished] if unfinished is not None else tail)
-        while len(self._completed) > size:
-            self._completed.popleft()
-        self._sent_count = self._completed_count
-        self._shown = (self._completed_count, unfinished)
-        return [one for one in lists if one]
-
-    def _unfinished(self) -> Segment | None:
-        if not self._open:
-            return None
-        words = [word for segment in self._open for word in segment.words or ()]
-        return Segment(
-            start=self._open[0].start,
-            end=self._open[-1].end,
-            text="".join(segment.text for segment in self._open),
-            words=words if self.options.word_timestamps else None,
-        )
-
-    def _in_stream(self, work: Pass, heard: Heard, lead: float, silence: float) -> list[Segment]:
-        """Move segments to the stream's time, in order, after what is settled.
-
-        Segments without text, and text invented for the silence at the end, are dropped.
-        """
-        if heard.no_speech > self.options.no_speech_thresh:
-            return []
-        found: list[Segment] = []
-        # Nothing is spoken in the silence at both ends, whatever the model says of its times.
-        earliest = max(self._settled_to, work.start + max(0.0, lead - 0.1))
-        latest = round(max(earliest, work.end - max(0.0, silence - 0.2)), 3)
-        sound_ends = work.end - silence
-        for segment in heard.segments:
-            in_silence = work.start + segment.start >= sound_ends + 0.1
-            if in_silence or not segment.text.strip():
-                continue
-            start = between(work.start + segment.start, earliest, latest)
-            end = between(work.start + segment.end, start, latest)
-            words = words_in_stream(segment, work.start, start, end)
-            found.append(Segment(start=start, end=end, text=segment.text, words=words))
-            earliest = end
-        return found
 
     def _apply_nothing(self, work: Pass, heard: Heard, silence: float) -> None:
         """There is no text in the whole pass: let go of what is surely silent."""
-        self._open = []
-        self._repeats = 0
+        self.transcript.open = []
+        self._stability.forget()
         if work.final:
             self._advance(work.end)
-        elif work.silent or not heard.voice:
+        elif not heard.voice:
             self._advance(work.end - KEPT_SILENCE)
-            self._spoken = False
         elif work.full or work.end - work.start >= NO_TEXT_SECONDS:
             self._advance(work.end - min(NO_TEXT_KEPT, max(silence, 1.0)))
-            self._spoken = False
 
-    def _settle_language(self, work: Pass, heard: Heard) -> bool:
-        """Say whether the language is known, settling it when it has become sure enough.
-
-        Until then all text is unfinished and no audio goes.
-        """
-        if self.language is not None:
-            return True
-        length = work.end - work.start
-        sure = heard.language_probability >= LANGUAGE_SURE and length >= LANGUAGE_SECONDS
-        if not (sure or work.final or work.full or length >= LANGUAGE_SECONDS_AT_MOST):
-            return False
-        self.language = heard.language
-        self.language_probability = heard.language_probability
-        self._language_due = True
-        return True
-
-    def _stable(self, segments: list[Segment], work: Pass) -> int:
-        """Count the segments at the front that may be completed."""
-        for index, segment in enumerate(segments[:-1]):
-            before = self._open[index] if index < len(self._open) else None
-            pause = segments[index + 1].start - segment.end >= PAUSE
-            agreed = before is not None and agree(before, segment)
-            if not pause and not agreed and work.end - segment.end < CONTEXT:
-                return index
-        last = segments[-1]
-        before = self._open[len(segments) - 1] if len(self._open) == len(segments) else None
-        same = before is not None and agree(before, last)
-        self._repeats = self._repeats + 1 if same else 0
-        # Noise may hide the pause from the levels: then two passes that agree on the same text,
-        # with enough audio after it, show it as well. What follows the segment is kept.
-        over = same and work.end - last.end >= PAUSE
-        if over or self._repeats >= self.options.same_output_threshold:
-            return len(segments)
-        return len(segments) - 1
+    def _finish_if_heard(self) -> None:
+        """Complete what is open when all audio was heard: another pass would say the same."""
+        unknown = self.language is None and bool(self.transcript.open)
+        busy = self._in_flight or not self.finishing
+        if busy or unknown or self._heard < self._received:
+            return
+        self.transcript.complete_open()
+        self._advance(self.received)
 
     def _cut_time(
-        self, work: Pass, completed: list[Segment], rest: list[Segment], silence: float
+        self, work: Pass, completed: list[Segment], rest: list[Segment], pause: float
     ) -> float:
         """Choose where the audio of what is still open begins."""
         end = completed[-1].end
-        if not rest and silence >= PAUSE:
-            return max(end, work.end - KEPT_SILENCE)
+        if not rest and pause:
+            return max(end, work.end - min(KEPT_SILENCE, pause))
         # The model's times are rough: cut where it is quietest around the boundary.
         latest = min(max(rest[0].start, end + 0.12) if rest else end + 0.3, work.end)
-        samples = work.request.samples
-        return work.start + quietest(samples, end - work.start - 0.12, latest - work.start)
-
-    def _complete(self, segments: list[Segment]) -> None:
-        for segment in segments:
-            words = segment.words if self.options.word_timestamps else None
-            self._completed.append(segment.model_copy(update={"completed": True, "words": words}))
-        self._completed_count += len(segments)
-        self._settled_to = segments[-1].end
+        return self._levels.quietest(max(work.start, end - 0.12), latest)
 
     def _advance(self, moment: float) -> None:
         """Let go of the audio before a moment."""
-        gone = min(max(0, round(moment * SAMPLE_RATE) - self._offset), self._length)
-        self._audio[: self._length - gone] = self._audio[gone : self._length].copy()
-        self._length -= gone
-        self._offset += gone
+        position = min(round(moment * SAMPLE_RATE), self._received)
+        if not self._is_last(position):
+            position = position // FRAME * FRAME
+        if position <= self._offset:
+            return
+        if position > self._inbox.start:
+            self._inbox.take(position)  # silence that no pass has looked at, nor will
+        self._offset = position
+        self._levels.drop_before(position / SAMPLE_RATE)
+        if self._track is not None:
+            self._track.drop_before(position)
+
+    # What the client is told
+
+    def take_language(self) -> tuple[str, float] | None:
+        """Give a language that was settled since the last call and its probability."""
+        return self._language.take()
+
+    def take_updates(self) -> list[list[Segment]]:
+        """Give the segment lists to send now; see ``Transcript.take_updates``."""
+        return self.transcript.take_updates()

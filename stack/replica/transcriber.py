@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from stack.protocol import SAMPLE_RATE, Word
-from stack.replica.voice import Samples, has_speech
+from stack.replica.features import HOP, LogMel
+from stack.replica.hearing import SETTLED_SILENCE, Heard, HeardSegment, Request, Track
+from stack.replica.voice import SPEECH_THRESHOLD, SpeechDetector
 
-FRAMES_A_SECOND: Final = 100
 FULL_FRAMES: Final = 3000
 FITTED_STEP: Final = 100
 """A fitted window is rounded up to whole seconds, so that equal shapes recur."""
@@ -28,52 +30,12 @@ APPENDED: Final = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - the marks
 LOOPING: Final = 2.4
 """Compression ratio above which a text is a loop; the limit that Whisper itself uses."""
 
+ACCURATE_BEAMS: Final = 5
+"""Hypotheses kept when there is time: Whisper's own choice for files."""
+
 
 class ModelUnavailableError(Exception):
     """The model can't be used; the text says why, in a sentence for people."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """One pass over one session's audio."""
-
-    samples: Samples
-    """Shape (samples,), at most 30 s."""
-    language: str | None = None
-    """A language code; None detects it."""
-    task: str = "transcribe"
-    initial_prompt: str | None = None
-    hotwords: str | None = None
-    words: bool = False
-    """Give each segment its words with their times."""
-    check_voice: Samples | None = None
-    """Only go on if the voice activity detector hears speech in these."""
-    vad_parameters: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class HeardSegment:
-    """A stretch of text; times in seconds from the start of the request's audio."""
-
-    start: float
-    end: float
-    text: str
-    words: tuple[Word, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Heard:
-    """What one pass heard."""
-
-    segments: tuple[HeardSegment, ...] = ()
-    no_speech: float = 1.0
-    """Probability that there is no speech at all."""
-    language: str = "en"
-    language_probability: float = 1.0
-    voice: bool = True
-    """False: the voice activity detector heard none and the model was not asked."""
-    stages: dict[str, float] = field(default_factory=dict)
-    """Seconds spent on vad, features, encode, decode."""
 
 
 def split_tokens(
@@ -98,6 +60,18 @@ def split_tokens(
     if text:
         found.append((start, duration, text))
     return found
+
+
+@dataclass
+class _Asked:
+    """One request on its way through the model."""
+
+    index: int
+    request: Request
+    features: npt.NDArray[np.float32]
+    frames: int
+    quiet: float
+    stages: dict[str, float]
 
 
 class Transcriber:
@@ -131,73 +105,173 @@ class Transcriber:
         self.fitted = fitted
         self.multilingual: bool = bool(self._model.model.is_multilingual)
         self.languages: frozenset[str] = frozenset(self._model.supported_languages)
+        self._mel = LogMel(self._model.feature_extractor.mel_filters)
         self._tokenizers: dict[tuple[str, str], tuple[Any, tuple[int, ...]]] = {}
 
-    def warm(self) -> None:
-        """Run one pass, so that the first client pays for no lazy set-up."""
-        quiet = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE).astype(np.float32)
-        self.transcribe(Request(quiet, check_voice=quiet))
-        self.transcribe(Request(quiet))
+    def track(
+        self, *, vad: bool, threshold: float = SPEECH_THRESHOLD, shortest: float = 0.0
+    ) -> Track:
+        """Begin to follow a stream; ``shortest`` is the least length of speech in seconds."""
+        detector = SpeechDetector(threshold=threshold, shortest=shortest) if vad else None
+        return Track(self._mel, detector)
 
-    def transcribe(self, request: Request) -> Heard:
-        """Transcribe one piece of audio of at most 30 s."""
+    def warm(self) -> None:
+        """Run passes of all kinds, so that the first client pays for no lazy set-up."""
+        quiet = np.random.default_rng(0).normal(0, 0.01, SAMPLE_RATE).astype(np.float32)
+
+        def request(*, vad: bool, **options: Any) -> Request:
+            return Request(self.track(vad=vad), 0, quiet, 0, len(quiet), **options)
+
+        for requests in (
+            [request(vad=True)],
+            [request(vad=False), request(vad=False)],
+            [request(vad=False, words=True, accurate=True)],
+        ):
+            for heard in self.transcribe(requests):
+                if isinstance(heard, Exception):
+                    raise heard
+
+    def transcribe(self, requests: Sequence[Request]) -> list[Heard | Exception]:
+        """Transcribe pieces of audio of at most 30 s each, in one call of the model.
+
+        The requests have to be of one ``group``. A piece that can't be transcribed gets its own
+        exception and costs the others nothing.
+        """
+        answers: list[Heard | Exception] = [Heard()] * len(requests)
+        asked: list[_Asked] = []
+        for index, request in enumerate(requests):
+            try:
+                prepared = self._prepare(index, request)
+            except Exception as error:
+                answers[index] = error
+                continue
+            if isinstance(prepared, Heard):
+                answers[index] = prepared
+            else:
+                asked.append(prepared)
+        self._ask(asked, answers)
+        return answers
+
+    def _ask(self, asked: list[_Asked], answers: list[Heard | Exception]) -> None:
+        if not asked:
+            return
+        try:
+            for one, heard in zip(asked, self._hear(asked), strict=True):
+                answers[one.index] = heard
+        except Exception as error:
+            if len(asked) == 1:
+                answers[asked[0].index] = error
+                return
+            for one in asked:
+                self._ask([one], answers)
+
+    def _prepare(self, index: int, request: Request) -> Heard | _Asked:
+        """Look at the fresh audio; give the answer when the model need not be asked."""
+        track = request.track
+        if track is None:
+            raise ValueError("a request without a track can't be transcribed")
         stages: dict[str, float] = {}
         begun = time.perf_counter()
-        if request.check_voice is not None:
-            voice = has_speech(request.check_voice, request.vad_parameters)
-            stages["vad"] = time.perf_counter() - begun
-            if not voice:
-                return Heard(voice=False, stages=stages)
-            begun = time.perf_counter()
-        duration = len(request.samples) / SAMPLE_RATE
-        encoded, frames = self._encode(request.samples, stages)
-        begun = time.perf_counter()
-        language, probability = self._language(request.language, encoded)
-        tokenizer, suppressed = self._tokenizer(language, request.task)
-        prompt = self._prompt(tokenizer, request)
-        result, text = self._generate(encoded, prompt, tokenizer, suppressed, duration)
-        parts = split_tokens(
-            result.sequences_ids[0],
-            end_of_text=tokenizer.eot,
-            first_timestamp=tokenizer.timestamp_begin,
-            duration=duration,
-        )
-        words: list[tuple[Word, ...] | None] = [None] * len(parts)
-        if request.words and text:
-            words = list(self._words(tokenizer, encoded, frames, parts))
-        segments = tuple(
-            HeardSegment(start, end, tokenizer.decode(tokens), said)
-            for (start, end, tokens), said in zip(parts, words, strict=True)
-        )
-        stages["decode"] = time.perf_counter() - begun
-        return Heard(segments, result.no_speech_prob, language, probability, True, stages)
-
-    def _encode(self, samples: Samples, stages: dict[str, float]) -> tuple[Any, int]:
-        from faster_whisper.audio import pad_or_trim  # noqa: PLC0415 - see above
-
-        begun = time.perf_counter()
-        # The transform mirrors 200 samples at each edge and needs more than that.
-        features = self._model.feature_extractor(
-            np.pad(samples, (0, max(0, 400 - len(samples)))).astype(np.float32, copy=False)
-        )
-        frames = min(features.shape[-1] - 1, FULL_FRAMES)
-        window = FULL_FRAMES
-        if self.fitted:
-            window = min(FULL_FRAMES, -(-frames // FITTED_STEP) * FITTED_STEP)
-        padded = pad_or_trim(features[..., :frames], window)
+        track.take(request.fresh_from, request.fresh)
         stages["features"] = time.perf_counter() - begun
+        quiet = 0.0
+        if track.detector is not None:
+            begun = time.perf_counter()
+            voice, fresh_voice, quiet = self._listen(track.detector, request)
+            stages["vad"] = time.perf_counter() - begun
+            if not voice or (request.asked and not fresh_voice):
+                return Heard(voice=voice, unchanged=voice, quiet=quiet, stages=stages)
         begun = time.perf_counter()
-        encoded = self._model.encode(padded)
-        stages["encode"] = time.perf_counter() - begun
-        return encoded, frames
+        first = request.start // HOP
+        frames = min(max(1, (request.end - request.start) // HOP), FULL_FRAMES)
+        features = track.features.window(first, first + frames)
+        stages["features"] += time.perf_counter() - begun
+        return _Asked(index, request, features, frames, quiet, stages)
 
-    def _language(self, wanted: str | None, encoded: Any) -> tuple[str, float]:
+    @staticmethod
+    def _listen(detector: SpeechDetector, request: Request) -> tuple[bool, bool, float]:
+        """Say whether there is speech, whether in the fresh audio, and how long ago it ended."""
+        detector.add(request.fresh)
+        start, end = request.start / SAMPLE_RATE, request.end / SAMPLE_RATE
+        speech = detector.speech(start, end)
+        fresh_from = max(start, end - len(request.fresh) / SAMPLE_RATE - SETTLED_SILENCE)
+        said = detector.speech(fresh_from, end) is not None
+        return speech is not None, said, end - (speech[1] if speech is not None else start)
+
+    def _hear(self, asked: list[_Asked]) -> list[Heard]:
+        import ctranslate2  # noqa: PLC0415 - takes a second to import
+
+        begun = time.perf_counter()
+        longest = max(one.frames for one in asked)
+        window = -(-longest // FITTED_STEP) * FITTED_STEP if self.fitted else FULL_FRAMES
+        batch = np.zeros((len(asked), self._mel.mels, min(window, FULL_FRAMES)), np.float32)
+        for row, one in zip(batch, asked, strict=True):
+            row[:, : one.frames] = one.features
+        encoded = self._model.model.encode(ctranslate2.StorageView.from_array(batch))
+        encode_seconds = (time.perf_counter() - begun) / len(asked)
+        begun = time.perf_counter()
+        heard = self._decode(encoded, asked)
+        decode_seconds = (time.perf_counter() - begun) / len(asked)
+        return [
+            replace(
+                found,
+                quiet=one.quiet,
+                batch=len(asked),
+                leads=one is asked[0],
+                stages=one.stages | {"encode": encode_seconds, "decode": decode_seconds},
+            )
+            for found, one in zip(heard, asked, strict=True)
+        ]
+
+    def _decode(self, encoded: Any, asked: list[_Asked]) -> list[Heard]:
+        languages = self._languages(encoded, asked)
+        made = [
+            self._tokenizer(language, one.request.task)
+            for (language, _), one in zip(languages, asked, strict=True)
+        ]
+        prompts = [
+            self._prompt(tokenizer, one.request)
+            for (tokenizer, _), one in zip(made, asked, strict=True)
+        ]
+        results = self._generate(encoded, prompts, asked, made)
+        found = []
+        parts = []
+        for result, one, (tokenizer, _), (language, probability) in zip(
+            results, asked, made, languages, strict=True
+        ):
+            pieces = split_tokens(
+                result.sequences_ids[0],
+                end_of_text=tokenizer.eot,
+                first_timestamp=tokenizer.timestamp_begin,
+                duration=one.request.seconds,
+            )
+            parts.append(pieces)
+            segments = tuple(
+                HeardSegment(start, end, tokenizer.decode(tokens)) for start, end, tokens in pieces
+            )
+            found.append(Heard(segments, result.no_speech_prob, language, probability))
+        if asked[0].request.words and any(parts):
+            said = self._words(made[0][0], encoded, [one.frames for one in asked], parts)
+            found = [
+                replace(
+                    heard,
+                    segments=tuple(
+                        replace(segment, words=words)
+                        for segment, words in zip(heard.segments, of_segments, strict=True)
+                    ),
+                )
+                for heard, of_segments in zip(found, said, strict=True)
+            ]
+        return found
+
+    def _languages(self, encoded: Any, asked: list[_Asked]) -> list[tuple[str, float]]:
         if not self.multilingual:
-            return "en", 1.0
-        if wanted is not None:
-            return wanted, 1.0
-        token, probability = self._model.model.detect_language(encoded)[0][0]
-        return token[2:-2], float(probability)
+            return [("en", 1.0)] * len(asked)
+        wanted = [one.request.language for one in asked]
+        if None not in wanted:
+            return [(language or "en", 1.0) for language in wanted]
+        detected = self._model.model.detect_language(encoded)
+        return [(found[0][0][2:-2], float(found[0][1])) for found in detected]
 
     def _tokenizer(self, language: str, task: str) -> tuple[Any, tuple[int, ...]]:
         from faster_whisper.tokenizer import Tokenizer  # noqa: PLC0415 - see above
@@ -224,13 +298,8 @@ class Transcriber:
         return [*start, *tokenizer.sot_sequence]
 
     def _generate(
-        self,
-        encoded: Any,
-        prompt: list[int],
-        tokenizer: Any,
-        suppressed: tuple[int, ...],
-        duration: float,
-    ) -> tuple[Any, str]:
+        self, encoded: Any, prompts: list[list[int]], asked: list[_Asked], made: list[Any]
+    ) -> list[Any]:
         """Decode once, greedily, and once more only against a loop.
 
         Faster-whisper decodes again at up to five rising temperatures when the text is unsure. The
@@ -239,38 +308,53 @@ class Transcriber:
         """
         from faster_whisper.transcribe import get_compression_ratio  # noqa: PLC0415 - see above
 
+        seconds = max(one.request.seconds for one in asked)
         options: dict[str, Any] = {
-            "beam_size": 1,
-            "max_length": min(POSITIONS, len(prompt) + 32 + int(16 * duration)),
+            "beam_size": ACCURATE_BEAMS if asked[0].request.accurate else 1,
+            "max_length": min(POSITIONS, len(prompts[0]) + 32 + int(16 * seconds)),
             "return_no_speech_prob": True,
             "suppress_blank": True,
-            "suppress_tokens": suppressed,
+            "suppress_tokens": made[0][1],
             "max_initial_timestamp_index": 50,
         }
-        result = self._model.model.generate(encoded, [prompt], **options)[0]
-        text = tokenizer.decode(result.sequences_ids[0]).strip()
-        if text and get_compression_ratio(text) > LOOPING:
+        results = self._model.model.generate(encoded, prompts, **options)
+        texts = [
+            tokenizer.decode(result.sequences_ids[0]).strip()
+            for result, (tokenizer, _) in zip(results, made, strict=True)
+        ]
+        if any(text and get_compression_ratio(text) > LOOPING for text in texts):
             again = self._model.model.generate(
-                encoded, [prompt], repetition_penalty=1.2, no_repeat_ngram_size=5, **options
-            )[0]
-            return again, tokenizer.decode(again.sequences_ids[0]).strip()
-        return result, text
+                encoded, prompts, repetition_penalty=1.2, no_repeat_ngram_size=5, **options
+            )
+            results = [
+                other if text and get_compression_ratio(text) > LOOPING else result
+                for result, other, text in zip(results, again, texts, strict=True)
+            ]
+        return list(results)
 
     def _words(
         self,
         tokenizer: Any,
         encoded: Any,
-        frames: int,
-        parts: list[tuple[float, float, list[int]]],
-    ) -> list[tuple[Word, ...]]:
-        segments: list[dict[str, Any]] = [
-            {"seek": 0, "start": start, "end": end, "tokens": tokens}
-            for start, end, tokens in parts
+        frames: list[int],
+        parts: list[list[tuple[float, float, list[int]]]],
+    ) -> list[list[tuple[Word, ...]]]:
+        nothing = [{"seek": 0, "start": 0.0, "end": 0.0, "tokens": []}]
+        segments: list[list[dict[str, Any]]] = [
+            [
+                {"seek": 0, "start": start, "end": end, "tokens": tokens}
+                for start, end, tokens in pieces
+            ]
+            or nothing
+            for pieces in parts
         ]
         self._model.add_word_timestamps(
-            [segments], tokenizer, encoded, frames, PREPENDED, APPENDED, 0.0
+            segments, tokenizer, encoded, frames, PREPENDED, APPENDED, 0.0
         )
         return [
-            tuple(Word.model_validate(word) for word in segment.get("words", []))
-            for segment in segments
+            [
+                tuple(Word.model_validate(word) for word in segment.get("words", []))
+                for segment in of_one
+            ][: len(pieces)]
+            for of_one, pieces in zip(segments, parts, strict=True)
         ]

@@ -1,0 +1,156 @@
+"""The commit policy: which text of a pass is stable, moved to the stream's time. Pure functions.
+
+Text is complete when a pause follows it, when two passes agree on it, when enough audio follows
+it, or when the window is full.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from stack.protocol import Segment, Word
+from stack.replica.hearing import HeardSegment
+
+PAUSE: Final = 0.8
+"""Seconds of silence after which what was said before is complete."""
+
+SENTENCE_PAUSE: Final = 0.3
+"""The same after the end of a sentence, as the model's marks show it."""
+
+CONTEXT: Final = 3.0
+"""A segment with another one after it, and this many seconds of audio, won't change any more: one
+pass is enough to complete it. This is what settles a file that is sent at once."""
+
+SAME_MOMENT: Final = 0.5
+"""Ends of a segment in two passes may differ by this many seconds and still agree."""
+
+_SENTENCE_END: Final = re.compile(r"[.!?。！？…][\"'”’)\]]*\s*$")  # noqa: RUF001 - other scripts
+
+
+def is_over(segments: Sequence[Segment], silence: float) -> bool:
+    """Say whether the silence after text is a pause that completes it."""
+    if not segments:
+        return False
+    needed = SENTENCE_PAUSE if _SENTENCE_END.search(segments[-1].text) else PAUSE
+    return silence >= needed
+
+
+def in_stream(
+    heard: Sequence[HeardSegment],
+    *,
+    start: float,
+    end: float,
+    lead: float,
+    silence: float,
+    settled_to: float,
+) -> list[Segment]:
+    """Move segments to the stream's time, in order, after what is settled.
+
+    The pass lasted from ``start`` to ``end``, with ``lead`` and ``silence`` seconds of silence at
+    its ends. Segments without text, and text invented for the silence at the end, are dropped.
+    """
+    found: list[Segment] = []
+    # Nothing is spoken in the silence at both ends, whatever the model says of its times.
+    earliest = max(settled_to, start + max(0.0, lead - 0.1))
+    latest = round(max(earliest, end - max(0.0, silence - 0.2)), 3)
+    sound_ends = end - silence
+    for segment in heard:
+        in_silence = start + segment.start >= sound_ends + 0.1
+        if in_silence or not segment.text.strip():
+            continue
+        begins = between(start + segment.start, earliest, latest)
+        ends = between(start + segment.end, begins, latest)
+        words = words_in_stream(segment, start, begins, ends)
+        found.append(Segment(start=begins, end=ends, text=segment.text, words=words))
+        earliest = ends
+    return found
+
+
+class Stability:
+    """Counts how often the same text came; ``threshold`` is how often makes it complete."""
+
+    def __init__(self, threshold: int) -> None:
+        self._threshold = threshold
+        self._repeats = 0
+
+    def forget(self) -> None:
+        """Begin anew: other text is open."""
+        self._repeats = 0
+
+    def count(self, before: Sequence[Segment], segments: Sequence[Segment], end: float) -> int:
+        """Count the segments at the front that may be completed.
+
+        ``before`` is what the pass before heard, ``end`` where the audio of this one ends.
+        """
+        for index, segment in enumerate(segments[:-1]):
+            earlier = before[index] if index < len(before) else None
+            pause = segments[index + 1].start - segment.end >= PAUSE
+            agreed = earlier is not None and agree(earlier, segment)
+            if not pause and not agreed and end - segment.end < CONTEXT:
+                return index
+        last = segments[-1]
+        earlier = before[len(segments) - 1] if len(before) == len(segments) else None
+        same = earlier is not None and agree(earlier, last)
+        self._repeats = self._repeats + 1 if same else 0
+        # Noise may hide the pause from the levels: then two passes that agree on the same text,
+        # with enough audio after it, show it as well. What follows the segment is kept.
+        over = same and end - last.end >= PAUSE
+        if over or self._repeats >= self._threshold:
+            return len(segments)
+        return len(segments) - 1
+
+
+def between(moment: float, low: float, high: float) -> float:
+    """Clamp a moment and round it to milliseconds, as messages carry it."""
+    return round(min(max(moment, low), max(low, high)), 3)
+
+
+def words_in_stream(
+    segment: HeardSegment, offset: float, start: float, end: float
+) -> list[Word] | None:
+    """Move a segment's words to the stream's time, in order, within its start and end."""
+    if segment.words is None:
+        return None
+    found = []
+    for word in segment.words:
+        begins = between(word.start + offset, start, end)
+        ends = between(word.end + offset, begins, end)
+        found.append(word.model_copy(update={"start": begins, "end": ends}))
+        start = ends
+    return found
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W+", " ", text).strip().casefold()
+
+
+def agree(one: Segment, other: Segment) -> bool:
+    """Say whether two passes heard the same segment: the same words with about the same end."""
+    return abs(one.end - other.end) <= SAME_MOMENT and _plain(one.text) == _plain(other.text)
+
+
+def cut(segments: list[Segment], end: float) -> tuple[list[Segment], list[Segment]]:
+    """Part a full window into what is completed and what stays open.
+
+    The last segment stays open. If it is the only one, its last words do, since the window's end
+    may cut them; without word times it is completed as a whole.
+    """
+    if len(segments) > 1:
+        return segments[:-1], segments[-1:]
+    only = segments[0]
+    words = only.words or []
+    count = sum(word.end <= end - 1.0 for word in words)
+    if not 0 < count < len(words):
+        return segments, []
+    return [_from_words(only, words[:count])], [_from_words(only, words[count:])]
+
+
+def _from_words(segment: Segment, words: list[Word]) -> Segment:
+    return segment.model_copy(
+        update={
+            "start": words[0].start,
+            "end": words[-1].end,
+            "text": "".join(word.word for word in words),
+            "words": words,
+        }
+    )
