@@ -20,10 +20,10 @@ KEPT_SILENCE: Final = 0.5
 """Seconds of silence kept before audio to come: a word's soft beginning may hide in it."""
 
 NO_TEXT_SECONDS: Final = 8.0
-"""Audio this long in which the model found no text is done with, but for its last part."""
+"""Audio this long in which the model found no text is begun later."""
 
-NO_TEXT_KEPT: Final = 3.0
-"""How much of that is kept: a word may have begun."""
+NO_TEXT_LOST: Final = 3.0
+"""By how many seconds at most."""
 
 LAST_IDLE: Final = 5.0
 """Seconds without audio after which even the last segment is completed. Clients may send several
@@ -204,8 +204,7 @@ class Session:
         if self._nothing_new(end):
             self._note_look(round(end * SAMPLE_RATE), now)
             if self._is_over(silence):
-                self.transcript.complete_open()
-                self._advance(end - KEPT_SILENCE)
+                self._complete_before(end, silence)
             self._finish_if_heard()
             return True
         if self.finishing:
@@ -213,9 +212,8 @@ class Session:
         _, silence = self._levels.edges(start, self.received)
         if self._speech_over and self.received - silence <= self.heard and self._is_over(silence):
             self._speech_over = False
-            self.transcript.complete_open()
             # What came since the last look stays: no pass has looked at it.
-            self._advance(min(self.heard, self.received - KEPT_SILENCE))
+            self._complete_before(self.heard, silence - self.unheard)
             return True
         if self.unheard > 0:
             return False
@@ -288,9 +286,15 @@ class Session:
         self._inbox.looked_at(self._heard)
 
     def _apply_unchanged(self, work: Pass, heard: Heard) -> None:
-        if self._is_over(max(work.silence, heard.quiet)):
-            self.transcript.complete_open()
-            self._advance(work.end - KEPT_SILENCE)
+        silence = max(work.silence, heard.quiet)
+        if self._is_over(silence):
+            self._complete_before(work.end, silence)
+
+    def _complete_before(self, end: float, silence: float) -> None:
+        """Complete all text; of the silence before ``end`` some is kept, of the speech nothing."""
+        self.transcript.complete_open()
+        kept = end - min(KEPT_SILENCE, silence)
+        self._advance(min(end, max(kept, self.transcript.settled_to)))
 
     def _take_in(self, work: Pass, heard: Heard) -> None:
         silence = max(work.silence, heard.quiet)
@@ -306,7 +310,7 @@ class Session:
                 settled_to=transcript.settled_to,
             )
         if not segments:
-            self._apply_nothing(work, heard, silence)
+            self._apply_nothing(work, heard)
             return
         known = self._language.settle(
             heard.language,
@@ -331,7 +335,7 @@ class Session:
         if work.final:
             self._advance(work.end)
 
-    def _apply_nothing(self, work: Pass, heard: Heard, silence: float) -> None:
+    def _apply_nothing(self, work: Pass, heard: Heard) -> None:
         """There is no text in the whole pass: let go of what is surely silent."""
         self.transcript.open = []
         self._stability.forget()
@@ -340,7 +344,9 @@ class Session:
         elif not heard.voice:
             self._advance(work.end - KEPT_SILENCE)
         elif work.full or work.end - work.start >= NO_TEXT_SECONDS:
-            self._advance(work.end - min(NO_TEXT_KEPT, max(silence, 1.0)))
+            # A word cut in half at its beginning can make a model fall silent: go on later.
+            first = work.start + NO_TEXT_LOST / 4
+            self._advance(self._levels.quietest(first, work.start + NO_TEXT_LOST))
 
     def _finish_if_heard(self) -> None:
         """Complete what is open when all audio was heard: another pass would say the same."""

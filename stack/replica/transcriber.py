@@ -30,6 +30,10 @@ APPENDED: Final = "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001 - the marks
 LOOPING: Final = 2.4
 """Compression ratio above which a text is a loop; the limit that Whisper itself uses."""
 
+SURELY_SPEECH: Final = 0.2
+"""Probability of no speech under which no text at all is not believed: a word cut in half at the
+beginning can lead a greedy search to an early end that a wider one avoids."""
+
 ACCURATE_BEAMS: Final = 5
 """Hypotheses kept when there is time: Whisper's own choice for files."""
 
@@ -300,7 +304,7 @@ class Transcriber:
     def _generate(
         self, encoded: Any, prompts: list[list[int]], asked: list[_Asked], made: list[Any]
     ) -> list[Any]:
-        """Decode once, greedily, and once more only against a loop.
+        """Decode once, greedily, and once more only against a loop or silence about speech.
 
         Faster-whisper decodes again at up to five rising temperatures when the text is unsure. The
         end of a growing buffer cuts words in half, so it often is, and the next pass replaces the
@@ -322,14 +326,19 @@ class Transcriber:
             tokenizer.decode(result.sequences_ids[0]).strip()
             for result, (tokenizer, _) in zip(results, made, strict=True)
         ]
-        if any(text and get_compression_ratio(text) > LOOPING for text in texts):
-            again = self._model.model.generate(
-                encoded, prompts, repetition_penalty=1.2, no_repeat_ngram_size=5, **options
-            )
-            results = [
-                other if text and get_compression_ratio(text) > LOOPING else result
-                for result, other, text in zip(results, again, texts, strict=True)
-            ]
+        loops = [bool(text) and get_compression_ratio(text) > LOOPING for text in texts]
+        mute = [
+            not text and result.no_speech_prob < SURELY_SPEECH and one.request.seconds >= 1
+            for text, result, one in zip(texts, results, asked, strict=True)
+        ]
+        if any(loops):
+            unlike = {"repetition_penalty": 1.2, "no_repeat_ngram_size": 5}
+            again = self._model.model.generate(encoded, prompts, **options, **unlike)
+            results = [b if loop else a for a, b, loop in zip(results, again, loops, strict=True)]
+        if any(mute) and options["beam_size"] == 1:
+            options["beam_size"] = ACCURATE_BEAMS
+            again = self._model.model.generate(encoded, prompts, **options)
+            results = [b if quiet else a for a, b, quiet in zip(results, again, mute, strict=True)]
         return list(results)
 
     def _words(

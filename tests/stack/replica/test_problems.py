@@ -5,6 +5,7 @@ import dataclasses
 import json
 
 import websockets
+from support.replica import Wrapping
 
 RATE = 16_000
 
@@ -78,19 +79,18 @@ async def test_the_language_is_told_when_none_was_asked_for(running, talk):
 async def test_a_multilingual_model_is_asked_for_the_language(start, talk, clips, transcriber):
     """The wire's side of it; the shipped model hears English only, so its answer is replaced."""
 
-    class Multilingual:
-        multilingual, languages, fitted = True, frozenset({"en", "de"}), True
-        warm = transcriber.warm
+    class Multilingual(Wrapping):
+        multilingual, languages = True, frozenset({"en", "de"})
 
-        def transcribe(self, request):
-            heard = transcriber.transcribe(request)
+        def hear(self, request):
+            heard = super().hear(request)
             if request.language is not None:
                 return dataclasses.replace(heard, language=request.language)
-            sure = 0.9 if len(request.samples) > 3 * RATE else 0.3
+            sure = 0.9 if request.seconds > 3 else 0.3
             return dataclasses.replace(heard, language="de", language_probability=sure)
 
     clip = clips["evening-plane"]
-    with start(Multilingual()) as replica:
+    with start(Multilingual(transcriber)) as replica:
         async with talk(replica, language=None) as client:
             for first in range(0, len(clip.samples), RATE):
                 await client.send(clip.samples[first : first + RATE])
@@ -115,17 +115,14 @@ async def test_a_session_that_breaks_is_told(running, talk, clips, monkeypatch):
 
 
 async def test_a_pass_that_fails_ends_only_its_session(start, talk, clips, transcriber):
-    class Failing:
-        multilingual, languages, fitted = False, frozenset({"en"}), True
-        warm = transcriber.warm
-
-        def transcribe(self, request):
+    class Failing(Wrapping):
+        def hear(self, request):
             if request.initial_prompt == "fail":
                 raise RuntimeError("out of memory")
-            return transcriber.transcribe(request)
+            return super().hear(request)
 
     clip = clips["evening-plane"]
-    with start(Failing()) as replica:
+    with start(Failing(transcriber)) as replica:
         async with talk(replica) as good, talk(replica, initial_prompt="fail") as bad:
             await bad.send(clip.samples)
             assert await bad.to_the_end() == 1011

@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 import websockets
+from support.replica import Wrapping
 
 from stack.replica.transcriber import ModelUnavailableError
 
@@ -16,20 +17,16 @@ RATE = 16_000
 KEY = "correct-horse"
 
 
-class Waiting:
+class Waiting(Wrapping):
     """A model that is still being loaded until told otherwise."""
 
     def __init__(self, transcriber):
+        super().__init__(transcriber)
         self.loaded = threading.Event()
-        self.transcriber = transcriber
-        self.multilingual, self.languages, self.fitted = False, frozenset({"en"}), True
 
     def warm(self):
         assert self.loaded.wait(30)
-        self.transcriber.warm()
-
-    def transcribe(self, request):
-        return self.transcriber.transcribe(request)
+        super().warm()
 
 
 async def test_it_is_healthy_before_it_is_ready(start, transcriber, talk, wait_until):
@@ -171,14 +168,12 @@ async def test_a_fast_sender_is_slowed_down_not_cut(start, transcriber, talk, cl
     go = threading.Event()
     most = 0.0
 
-    class Slow(Waiting):
-        def transcribe(self, request):
+    class Slow(Wrapping):
+        def hear(self, request):
             assert go.wait(30)
-            return transcriber.transcribe(request)
+            return super().hear(request)
 
     model = Slow(transcriber)
-    model.loaded.set()
-    model.warm = transcriber.warm
     names = ["rooms-and-gates", "minutes"]
     samples = np.concatenate([clips[name].samples for name in names])
     with start(model) as replica:

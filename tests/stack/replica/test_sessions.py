@@ -6,6 +6,7 @@ import socket as sockets
 
 import numpy as np
 import pytest
+from support.replica import Wrapping
 
 from stack.protocol import END_OF_AUDIO, AudioFormat, encode_audio
 
@@ -158,15 +159,12 @@ async def test_prompt_and_hotwords_reach_the_model(start, talk, clips, transcrib
     """Upstream's batch path ignores hotwords."""
     requests = []
 
-    class Watching:
-        multilingual, languages, fitted = False, frozenset({"en"}), True
-        warm = transcriber.warm
-
-        def transcribe(self, request):
+    class Watching(Wrapping):
+        def hear(self, request):
             requests.append(request)
-            return transcriber.transcribe(request)
+            return super().hear(request)
 
-    with start(Watching()) as replica:
+    with start(Watching(transcriber)) as replica:
         async with talk(
             replica, initial_prompt="Good morning teacher.", hotwords="garden"
         ) as client:
@@ -181,17 +179,14 @@ async def test_use_vad_is_each_sessions_own(start, talk, clips, transcriber):
     """Upstream keeps the last client's choice for all."""
     checked: dict[str, set[bool]] = {}
 
-    class Watching:
-        multilingual, languages, fitted = False, frozenset({"en"}), True
-        warm = transcriber.warm
-
-        def transcribe(self, request):
+    class Watching(Wrapping):
+        def hear(self, request):
             key = request.initial_prompt
-            checked.setdefault(key, set()).add(request.check_voice is not None)
-            return transcriber.transcribe(request)
+            checked.setdefault(key, set()).add(request.track.detector is not None)
+            return super().hear(request)
 
     clip = clips["evening-plane"]
-    with start(Watching()) as replica:
+    with start(Watching(transcriber)) as replica:
         async with (
             talk(replica, use_vad=True, initial_prompt="with") as one,
             talk(replica, use_vad=False, initial_prompt="without") as other,
@@ -200,7 +195,7 @@ async def test_use_vad_is_each_sessions_own(start, talk, clips, transcriber):
                 await one.send(clip.samples[first : first + RATE])
                 await other.send(clip.samples[first : first + RATE])
             await asyncio.gather(one.finish(), other.finish())
-    assert True in checked["with"]
+    assert checked["with"] == {True}
     assert checked["without"] == {False}
     assert clip.wer(one.text) <= 0.15
     assert clip.wer(other.text) <= 0.15

@@ -2,22 +2,16 @@
 
 import numpy as np
 import pytest
+from support.replica import hear, request_of
 
 from stack.offline import MODEL_DIRECTORY
+from stack.replica.hearing import Request
 from stack.replica.transcriber import (
     POSITIONS,
     PROMPT_TOKENS,
     ModelUnavailableError,
-    Request,
     Transcriber,
     split_tokens,
-)
-from stack.replica.voice import (
-    check_vad_parameters,
-    has_speech,
-    is_silent,
-    quietest,
-    silent_edges,
 )
 
 RATE = 16_000
@@ -59,8 +53,8 @@ def text(heard) -> str:
 
 def test_a_fitted_window_says_the_same_as_a_full_one(transcriber, full, clips):
     for name in ("rooms-and-gates", "evening-plane", "minutes"):
-        request = Request(clips[name].samples)
-        fitted, whole = transcriber.transcribe(request), full.transcribe(request)
+        samples = clips[name].samples
+        fitted, whole = hear(transcriber, samples), hear(full, samples)
         assert text(fitted) == text(whole)
         assert clips[name].wer(text(fitted)) <= 0.1
         assert fitted.stages["encode"] < whole.stages["encode"]
@@ -68,31 +62,33 @@ def test_a_fitted_window_says_the_same_as_a_full_one(transcriber, full, clips):
 
 def test_very_short_audio(transcriber):
     for count in (1, 100, 401, 1600):
-        heard = transcriber.transcribe(Request(LOUD[:count]))
+        heard = hear(transcriber, LOUD[:count])
         assert all(segment.end <= count / RATE for segment in heard.segments)
 
 
 def test_silence_has_a_high_no_speech_probability(transcriber):
-    assert transcriber.transcribe(Request(np.zeros(RATE, np.float32))).no_speech > 0.5
+    assert hear(transcriber, np.zeros(RATE, np.float32)).no_speech > 0.5
 
 
 def test_long_prompts_leave_room_for_text(transcriber, clip):
     long = "The bus leaves at ten. " * 80
     # Prompt and text together must not exceed the model's positions, or it raises.
-    transcriber.transcribe(Request(clip.samples, initial_prompt=long, hotwords=long))
+    hear(transcriber, clip.samples, initial_prompt=long, hotwords=long)
     tokenizer, _ = transcriber._tokenizer("en", "transcribe")
-    prompt = transcriber._prompt(tokenizer, Request(LOUD, initial_prompt=long, hotwords=long))
+    request = request_of(transcriber, LOUD, initial_prompt=long, hotwords=long)
+    prompt = transcriber._prompt(tokenizer, request)
     assert len(prompt) == 2 * PROMPT_TOKENS + 2 < POSITIONS / 2
 
 
 def test_hotwords_come_before_the_prompt(transcriber):
     tokenizer, _ = transcriber._tokenizer("en", "transcribe")
-    request = Request(LOUD, initial_prompt="Good morning.", hotwords="garden")
+    request = request_of(transcriber, LOUD, initial_prompt="Good morning.", hotwords="garden")
     prompt = transcriber._prompt(tokenizer, request)
     assert prompt[0] == tokenizer.sot_prev
     assert tokenizer.decode(prompt[1:-1]) == " garden Good morning."
     assert prompt[-1] == tokenizer.sot
-    assert transcriber._prompt(tokenizer, Request(LOUD, hotwords=" ")) == [tokenizer.sot]
+    empty = request_of(transcriber, LOUD, hotwords=" ")
+    assert transcriber._prompt(tokenizer, empty) == [tokenizer.sot]
 
 
 def test_a_loop_is_decoded_once_more_and_no_more_often(transcriber, clip, monkeypatch):
@@ -114,7 +110,7 @@ def test_a_loop_is_decoded_once_more_and_no_more_often(transcriber, clip, monkey
     original = whisper.model
     whisper.model = Counting(original)
     try:
-        heard = transcriber.transcribe(Request(clip.samples))
+        heard = hear(transcriber, clip.samples)
     finally:
         whisper.model = original
     assert len(calls) == 2
@@ -128,36 +124,66 @@ def test_a_model_that_is_not_there(tmp_path):
         Transcriber(tmp_path, device="cpu", compute_type="int8", threads=1, fitted=True)
 
 
-def test_voice_is_found_only_where_it_is(clip):
-    assert has_speech(clip.samples[: 3 * RATE], {})
-    assert not has_speech(np.zeros(RATE, np.float32), {})
-    noise = np.random.default_rng(1).normal(0, 0.05, 3 * RATE).astype(np.float32)
-    assert not has_speech(noise, {})
-    assert not has_speech(clip.samples[: 3 * RATE], {"threshold": 1.1, "neg_threshold": 1.0})
+def test_a_batch_says_what_each_says_alone(transcriber, clips):
+    """Other audio beside it, of other lengths and with none in it, must not change a text."""
+    pieces = [
+        clips["rooms-and-gates"].samples[: 7 * RATE],
+        np.zeros(RATE, np.float32),
+        clips["minutes"].samples[: int(2.3 * RATE)],
+        clips["evening-plane"].samples,
+    ]
+    alone = [hear(transcriber, samples) for samples in pieces]
+    together = transcriber.transcribe([request_of(transcriber, samples) for samples in pieces])
+    assert [text(one) for one in together] == [text(one) for one in alone]
+    assert [one.batch for one in together] == [4] * 4
+    assert [one.leads for one in together] == [True, False, False, False]
 
 
-def test_vad_parameters():
-    usable, unusable = check_vad_parameters(
-        {"threshold": 0.4, "min_silence_duration_ms": 300, "onset": 1, "speech_pad_ms": True}
-    )
-    assert usable == {"threshold": 0.4, "min_silence_duration_ms": 300}
-    assert unusable == ["onset", "speech_pad_ms"]
-    assert check_vad_parameters(None) == ({}, [])
+def test_word_times_in_a_batch(transcriber, clips):
+    """Upstream's batch path has none."""
+    pieces = [clips["minutes"].samples, np.zeros(RATE, np.float32), clips["please"].samples]
+    heard = transcriber.transcribe([request_of(transcriber, one, words=True) for one in pieces])
+    assert [bool(one.segments) for one in heard] == [True, False, True]
+    for one in heard:
+        for segment in one.segments:
+            assert "".join(word.word for word in segment.words) == segment.text
 
 
-def test_silence_is_measured():
-    silence = np.zeros(RATE, np.float32)
-    assert is_silent(silence)
-    assert is_silent(silence[:0])
-    assert not is_silent(LOUD)
-    assert silent_edges(silence) == (1.0, 1.0)
-    assert silent_edges(silence[:0]) == (0.0, 0.0)
-    framed = np.concatenate([silence, LOUD, silence[: RATE // 2]])
-    assert silent_edges(framed) == pytest.approx((1.0, 0.5), abs=0.03)
+def test_one_bad_piece_costs_the_others_nothing(transcriber, clips, monkeypatch):
+    clip = clips["evening-plane"]
+    good = request_of(transcriber, clip.samples)
+    broken = request_of(transcriber, clip.samples)
+    monkeypatch.setattr(broken.track, "take", lambda *_: 1 / 0)
+    odd = request_of(transcriber, clip.samples, initial_prompt="x")
+    heard, failed, other = transcriber.transcribe([good, broken, odd])
+    assert isinstance(failed, ZeroDivisionError)
+    # The prompts differ in length, which the model refuses in one call: each is heard alone.
+    assert text(heard) == text(other) != ""
+    assert transcriber.transcribe([]) == []
 
 
-def test_a_cut_goes_to_the_quietest_place():
-    samples = LOUD.copy()
-    samples[int(1.2 * RATE) : int(1.3 * RATE)] *= 0.01
-    assert quietest(samples, 1.0, 2.0) == pytest.approx(1.25, abs=0.05)
-    assert quietest(samples, 1.0, 1.01) == 1.0
+def test_silence_is_not_given_to_the_model(transcriber, clip):
+    assert not hear(transcriber, np.zeros(RATE, np.float32), vad=True).voice
+    noise = np.random.default_rng(1).normal(0, 0.02, 3 * RATE).astype(np.float32)
+    heard = hear(transcriber, noise, vad=True)
+    assert (heard.voice, heard.batch, heard.quiet) == (False, 0, 3.0)
+    assert hear(transcriber, clip.samples, vad=True).batch == 1
+
+
+def test_speech_is_asked_for_once(transcriber, clips):
+    """A pause after speech that was heard is nothing new; speech in it is."""
+    clip = clips["evening-plane"]
+    pause = np.random.default_rng(1).normal(0, 0.002, RATE).astype(np.float32)
+    samples = np.concatenate([clip.samples, pause])
+    track = transcriber.track(vad=True)
+    length, end = len(samples), len(samples) + RATE
+    first = Request(track, 0, samples, 0, length)
+    (heard,) = transcriber.transcribe([first])
+    assert heard.batch == 1
+    quiet = Request(track, length, pause, 0, end, asked=True)
+    (heard,) = transcriber.transcribe([quiet])
+    assert (heard.unchanged, heard.voice, heard.batch) == (True, True, 0)
+    assert heard.quiet > 1.5
+    more = Request(track, end, clip.samples, 0, end + len(clip.samples), asked=True)
+    (heard,) = transcriber.transcribe([more])
+    assert heard.batch == 1
