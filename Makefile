@@ -70,6 +70,6 @@ lock: dev ## Write the lock files anew (needs uv)
 		--group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove what was built; saved runs stay
-	rm -rf $(VENV) .upstream-venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
-		.coverage .coverage.* dist build snapshot_report.html
+	rm -rf $(VENV) .upstream-venv .upstream-server-venv .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .coverage .coverage.* dist build snapshot_report.html
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
