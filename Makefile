@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help venv dev demo test check format bench pictures clean lock
+.PHONY: help venv dev demo test check format bench bench-replica pictures clean lock
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 venv: $(VENV)/.installed ## Install whisperctl into .venv
 
@@ -59,6 +59,9 @@ format: dev ## Put the code into its form
 
 bench: venv ## Measurements worth repeating
 	$(BIN)/python -m benchmarks.load_generator
+
+bench-replica: venv ## Our replica beside upstream's server; an hour on a quiet machine
+	$(BIN)/python -m benchmarks.replica $(BENCH_ARGUMENTS)
 
 pictures: venv ## Take the README's pictures anew
 	$(BIN)/python -m docs.images.make
