@@ -144,6 +144,8 @@ def markdown(table: Table) -> str:
 def _end_of(result: ServerResult) -> str:
     if result.problem:
         return result.problem
+    if not result.searched:
+        return "stopped before its end"
     failed = [
         run
         for count, runs in sorted(result.runs.items())

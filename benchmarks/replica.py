@@ -25,7 +25,7 @@ from loadtest.clips import ClipError
 from loadtest.plan import MAX_CLIENTS
 from stack.telemetry.environment import environment
 
-LADDER = "1,2,4,8,12,16,24,32,48,64,96,128"
+LADDER = "1,2,4,8,12,16,24,32,48,64,96,128,192,256"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--clients", type=_counts, default=LADDER, help="client counts to climb (%(default)s)"
     )
-    made.add_argument("--max-clients", type=_count, default=128, help="none above (%(default)s)")
+    made.add_argument("--max-clients", type=_count, default=256, help="none above (%(default)s)")
     made.add_argument(
         "--seconds", type=_seconds, default=15.0, help="audio a session (%(default)s)"
     )
@@ -167,7 +167,8 @@ def conditions(comparison: Comparison) -> str:
         for runs in result.runs.values()
         for run in runs
     ]
-    length = f"{min(audio):.1f} to {max(audio):.1f}" if audio else f"{settings.seconds:g}"
+    lengths = sorted({f"{value:.1f}" for value in audio or [settings.seconds]}, key=float)
+    length = " to ".join(dict.fromkeys((lengths[0], lengths[-1])))
     if comparison.baseline_wer is None:
         wer = "WER not limited, as upstream's default mode gave no baseline"
     else:

@@ -133,6 +133,11 @@ def test_a_server_that_did_not_start_shows_why():
     assert len(cells(figures_table([result], [1]))) == 1
 
 
+def test_a_search_that_was_stopped_says_so():
+    result = ServerResult("ours", runs={4: [figures(4)]})
+    assert cells(capacity_table([result]))[1] == ["ours", *["–"] * 4, "stopped before its end"]
+
+
 def test_long_sentences_stay_on_one_line():
     result = ServerResult("ours", problem="why " * 500)
     assert len(markdown(capacity_table([result])).splitlines()) == 3

@@ -116,7 +116,7 @@ def test_options_of_the_command_line():
     assert options.replica_option == ["--threads=2"]
     assert dict(options.upstream_option) == {"batch_window_ms": 100}
     defaults = parser().parse_args([])
-    assert (defaults.servers, defaults.clients[-1]) == (list(KEYS), 128)
+    assert (defaults.servers, defaults.clients[-1]) == (list(KEYS), 256)
 
 
 @pytest.mark.parametrize(
