@@ -40,7 +40,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--servers", type=_keys, default=list(KEYS), help=f"of {','.join(KEYS)}")
     made.add_argument(
-        "--clients", type=_counts, default=LADDER, help="client counts to climb (%(default)s)"
+        "--clients",
+        type=_counts,
+        default=LADDER,
+        help="client counts to climb, beside 1, 2, 4 and 8 (%(default)s)",
     )
     made.add_argument("--max-clients", type=_count, default=256, help="none above (%(default)s)")
     made.add_argument(
