@@ -6,10 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help venv dev demo test check format bench pictures clean lock
+.PHONY: help venv dev demo test check format bench bench-replica pictures clean lock
 
 help: ## Show what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 venv: $(VENV)/.installed ## Install whisperctl into .venv
 
@@ -60,6 +60,9 @@ format: dev ## Put the code into its form
 bench: venv ## Measurements worth repeating
 	$(BIN)/python -m benchmarks.load_generator
 
+bench-replica: venv ## Our replica beside upstream's server; an hour on a quiet machine
+	$(BIN)/python -m benchmarks.replica $(BENCH_ARGUMENTS)
+
 pictures: venv ## Take the README's pictures anew
 	$(BIN)/python -m docs.images.make
 
@@ -70,6 +73,6 @@ lock: dev ## Write the lock files anew (needs uv)
 		--group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove what was built; saved runs stay
-	rm -rf $(VENV) .upstream-venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
-		.coverage .coverage.* dist build snapshot_report.html
+	rm -rf $(VENV) .upstream-venv .upstream-server-venv .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .coverage .coverage.* dist build snapshot_report.html
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

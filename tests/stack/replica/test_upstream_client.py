@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from upstream_environment import UpstreamUnavailableError, interpreter
+
+from benchmarks.upstream_environment import CLIENT, UpstreamUnavailableError, interpreter
 
 SCRIPT = Path(__file__).with_name("upstream_client.py")
 
@@ -13,7 +14,7 @@ SCRIPT = Path(__file__).with_name("upstream_client.py")
 @pytest.mark.upstream
 def test_upstreams_client_transcribes_a_clip(running, clip, tmp_path):
     try:
-        python = interpreter()
+        python = interpreter(CLIENT)
     except UpstreamUnavailableError as error:
         pytest.skip(f"upstream's client can't be installed: {error}")
     srt = tmp_path / "output.srt"

@@ -1,0 +1,235 @@
+"""How many sessions our replica and upstream's server carry on the same cores, model and audio.
+
+``make bench-replica``. The servers run one after another on loopback, each with the offline model,
+and are driven by our own load client. See docs/benchmarks.md.
+"""
+
+import argparse
+import asyncio
+import json
+import platform
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+
+from benchmarks.capacity import rungs
+from benchmarks.figures import LEGEND, capacity_table, figures_table, markdown
+from benchmarks.measuring import REPORTED, Comparison, Settings
+from benchmarks.servers import BASELINE, KEYS, Server, make
+from loadtest.clips import ClipError
+from loadtest.plan import MAX_CLIENTS
+from stack.telemetry.environment import environment
+
+LADDER = "1,2,4,8,12,16,24,32,48,64,96,128,192,256"
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the argument parser."""
+    made = argparse.ArgumentParser(
+        prog="python -m benchmarks.replica",
+        description="Compare our replica with upstream's server under paced load; see "
+        "docs/benchmarks.md.",
+        epilog="WHISPERCTL_UPSTREAM_SERVER_ENVIRONMENT names a virtual environment with upstream's "
+        "server; without it .upstream-server-venv is made.",
+        allow_abbrev=False,
+    )
+    made.add_argument("--servers", type=_keys, default=list(KEYS), help=f"of {','.join(KEYS)}")
+    made.add_argument(
+        "--clients",
+        type=_counts,
+        default=LADDER,
+        help="client counts to climb, beside 1, 2, 4 and 8 (%(default)s)",
+    )
+    made.add_argument("--max-clients", type=_count, default=256, help="none above (%(default)s)")
+    made.add_argument(
+        "--seconds", type=_seconds, default=15.0, help="audio a session (%(default)s)"
+    )
+    made.add_argument(
+        "--ramp",
+        type=_seconds,
+        default=1.0,
+        help="seconds over which the sessions of a run start (%(default)s)",
+    )
+    made.add_argument("--seed", type=int, default=1, help="chooses the clips (%(default)s)")
+    made.add_argument(
+        "--baseline-sessions",
+        type=_count,
+        default=4,
+        help="single sessions with upstream's default mode that give the WER to hold (%(default)s)",
+    )
+    made.add_argument(
+        "--baseline-wer",
+        type=_fraction,
+        metavar="FRACTION",
+        help="the WER to hold, where upstream's default mode isn't to be measured for it",
+    )
+    made.add_argument(
+        "--replica-option",
+        action="append",
+        default=[],
+        metavar="OPTION",
+        help="an option more for our replica, such as --replica-option=--threads=2; repeatable",
+    )
+    made.add_argument(
+        "--upstream-option",
+        action="append",
+        type=_setting,
+        default=[],
+        metavar="NAME=JSON",
+        help="an argument more for upstream's TranscriptionServer.run, such as "
+        "--upstream-option=batch_window_ms=100; repeatable",
+    )
+    made.add_argument(
+        "--results",
+        type=Path,
+        default=Path("results/replica"),
+        help="directory for run files and the servers' logs (%(default)s)",
+    )
+    made.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there, too")
+    return made
+
+
+def _keys(text: str) -> list[str]:
+    keys = list(dict.fromkeys(text.split(",")))
+    for key in keys:
+        if key not in KEYS:
+            raise argparse.ArgumentTypeError(f"no server '{key}'; there are {', '.join(KEYS)}")
+    return keys
+
+
+def _counts(text: str) -> list[int]:
+    return [_count(part) for part in text.split(",")]
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdecimal() or not 1 <= int(text) <= MAX_CLIENTS:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {MAX_CLIENTS}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if not 0.1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0.1 to 3600")
+    return value
+
+
+def _fraction(text: str) -> float:
+    value = _number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a fraction from 0 to 1")
+    return value
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not NAME=JSON") from None
+
+
+async def measure(comparison: Comparison, servers: Sequence[Server]) -> None:
+    """Measure all servers, the one that gives the baseline first; SIGTERM cancels like Ctrl-C."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    for server in sorted(servers, key=lambda server: server.key != BASELINE):
+        await comparison.measure(server)
+
+
+def report(comparison: Comparison, keys: Sequence[str]) -> str:
+    """Return the tables, and under what conditions they came about, as Markdown."""
+    results = [comparison.results[key] for key in keys if key in comparison.results]
+    counts = rungs(REPORTED, comparison.settings.max_clients)
+    tables = [capacity_table(results), figures_table(results, counts)]
+    return "\n".join([*(markdown(table) for table in tables), conditions(comparison)]) + "\n"
+
+
+def conditions(comparison: Comparison) -> str:
+    """Say under what conditions the figures came about."""
+    settings, limits = comparison.settings, comparison.settings.limits
+    machine = environment()
+    audio = [
+        run.audio
+        for result in comparison.results.values()
+        for runs in result.runs.values()
+        for run in runs
+    ]
+    lengths = sorted({f"{value:.1f}" for value in audio or [settings.seconds]}, key=float)
+    length = " to ".join(dict.fromkeys((lengths[0], lengths[-1])))
+    if comparison.baseline_wer is None:
+        wer = "WER not limited, as upstream's default mode gave no baseline"
+    else:
+        allowed = comparison.baseline_wer + (limits.wer_over_baseline or 0.0)
+        words = f", {comparison.baseline_words} words" if comparison.baseline_words else ""
+        wer = f"WER at most {allowed:.1%} (baseline {comparison.baseline_wer:.1%}{words})"
+    return (
+        f"{LEGEND}\n\nSessions of {length} s of audio on average, in paced messages of 0.1 s, "
+        f"started over {settings.ramp:g} s, after one session to warm up. Limits: p95 latency at "
+        f"most {limits.p95_latency:g} s, success 100 %, {wer}; for the largest N in two runs. "
+        f"{psutil.cpu_count()} cores of {machine.cpu}, {platform.system()}, "
+        f"Python {machine.python}; servers and load generator share them."
+    )
+
+
+def main() -> int:
+    """Measure and print; returns the exit code."""
+    options = parser().parse_args()
+    options.results.mkdir(parents=True, exist_ok=True)
+    progress = Console(stderr=True)
+    comparison = Comparison(
+        Settings(
+            results=options.results,
+            ladder=options.clients,
+            max_clients=options.max_clients,
+            seconds=options.seconds,
+            ramp=options.ramp,
+            seed=options.seed,
+            baseline_sessions=options.baseline_sessions,
+        ),
+        say=lambda line: progress.print(line, markup=False, highlight=False, soft_wrap=True),
+        baseline_wer=options.baseline_wer,
+    )
+    servers = [
+        make(
+            key,
+            replica_options=options.replica_option,
+            upstream_options=dict(options.upstream_option),
+        )
+        for key in options.servers
+    ]
+    code = 0
+    try:
+        asyncio.run(measure(comparison, servers))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        comparison.say("Stopped; this is what was measured until then.")
+        code = 130
+    except ClipError as error:
+        comparison.say(str(error))
+        code = 1
+    text = report(comparison, options.servers)
+    sys.stdout.write(f"\n{text}")
+    if options.markdown:
+        options.markdown.write_text(text, encoding="utf-8")
+    if code == 0 and any(result.problem for result in comparison.results.values()):
+        code = 1
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
