@@ -100,6 +100,8 @@ class Scheduler:
         self._pace = pace
         self._entries: dict[int, Entry] = {}
         self._wake = asyncio.Event()
+        self._alarm = float("inf")
+        """When sessions are looked at again in any case."""
 
     def add(
         self,
@@ -121,9 +123,10 @@ class Scheduler:
     def notify(self, entry: Entry) -> None:
         """Look again: this session has new audio or is finishing."""
         now = time.monotonic()
-        if entry.due_at <= now:
-            if entry.due_since is None:
-                entry.due_since = now
+        moment = entry.due_at
+        if moment <= now and entry.due_since is None:
+            entry.due_since = now
+        if moment < self._alarm:
             self._wake.set()
 
     @property
@@ -193,6 +196,7 @@ class Scheduler:
             if batch:
                 await self._serve(batch)
                 continue
+            self._alarm = float("inf") if pause is None else time.monotonic() + pause
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
 

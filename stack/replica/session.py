@@ -37,7 +37,7 @@ class Session:
 
     ``window`` is the longest audio of one pass in seconds, ``language`` the language that is known
     without detection, if any. ``eager``: the end of speech makes it due. ``accurate``: passes take
-    the time for the best text.
+    the time for the best text. ``prompt_length``: tokens of its prompts, see ``group``.
     """
 
     def __init__(
@@ -49,6 +49,7 @@ class Session:
         track: Track | None = None,
         eager: bool = True,
         accurate: bool = False,
+        prompt_length: int = 0,
     ) -> None:
         self.options = options
         self._language = LanguageChoice(language)
@@ -60,6 +61,7 @@ class Session:
         self._window = int(window * SAMPLE_RATE)
         self._eager = eager
         self._accurate = accurate
+        self._prompt_length = prompt_length
         self._track = track
         self._levels = Levels()
         # Positions in samples: what is settled, what was looked at, all.
@@ -136,13 +138,15 @@ class Session:
 
     @property
     def group(self) -> tuple[object, ...]:
-        """What has to be equal for the next passes of two sessions to share a call of the model."""
+        """What has to be equal for the next passes of two sessions to share a call of the model.
+
+        Prompts may differ, but CTranslate2 wants the text to begin at the same token in all.
+        """
         options, words = self.options, self._wants_words(self._look_ends())
-        prompts = (options.initial_prompt, options.hotwords, self._accurate, words)
         if not words:
-            return (*prompts, self.language is None)
+            return self._prompt_length, self._accurate, self.language is None
         # Aligning words takes task and language once for all of a batch.
-        return (*prompts, options.task, self.language or id(self))
+        return self._prompt_length, self._accurate, options.task, self.language or id(self)
 
     # Audio
 

@@ -53,4 +53,5 @@ class Terms:
             ),
             eager=not accurate,
             accurate=accurate,
+            prompt_length=self.transcriber.prompt_length(options.initial_prompt, options.hotwords),
         )

@@ -290,16 +290,26 @@ class Transcriber:
             self._tokenizers[language, task] = known
         return known
 
+    def prompt_length(self, initial_prompt: str | None, hotwords: str | None) -> int:
+        """Give how many tokens these take before the text; any thread may ask."""
+        if not initial_prompt and not hotwords:
+            return 0
+        tokenizer, _ = self._tokenizer("en", "transcribe")
+        return len(self._before(tokenizer, initial_prompt, hotwords))
+
     @staticmethod
-    def _prompt(tokenizer: Any, request: Request) -> list[int]:
-        """Build the prompt in faster-whisper's order: hotwords, earlier text, start."""
+    def _before(tokenizer: Any, initial_prompt: str | None, hotwords: str | None) -> list[int]:
+        """Build what precedes the start in faster-whisper's order: hotwords, earlier text."""
         before: list[int] = []
-        if request.hotwords and request.hotwords.strip():
-            before += tokenizer.encode(" " + request.hotwords.strip())[:PROMPT_TOKENS]
-        if request.initial_prompt and request.initial_prompt.strip():
-            before += tokenizer.encode(" " + request.initial_prompt.strip())[-PROMPT_TOKENS:]
-        start = [tokenizer.sot_prev, *before] if before else []
-        return [*start, *tokenizer.sot_sequence]
+        if hotwords and hotwords.strip():
+            before += tokenizer.encode(" " + hotwords.strip())[:PROMPT_TOKENS]
+        if initial_prompt and initial_prompt.strip():
+            before += tokenizer.encode(" " + initial_prompt.strip())[-PROMPT_TOKENS:]
+        return [tokenizer.sot_prev, *before] if before else []
+
+    def _prompt(self, tokenizer: Any, request: Request) -> list[int]:
+        before = self._before(tokenizer, request.initial_prompt, request.hotwords)
+        return [*before, *tokenizer.sot_sequence]
 
     def _generate(
         self, encoded: Any, prompts: list[list[int]], asked: list[_Asked], made: list[Any]

@@ -79,6 +79,11 @@ class Transcript:
             lists.append(completed[first : first + size])
             fresh -= size
         tail = completed[-size:]
+        shown = self._shown[1]
+        if unfinished is None and shown is not None and tail and shown.text != tail[-1].text:
+            # Upstream's client keeps the unfinished text that it saw last until a completed one has
+            # the same text, and puts it at the end of its transcript if none ever has.
+            lists.append([*tail[:-1], tail[-1].model_copy(update={"completed": False})])
         lists.append([*tail, unfinished] if unfinished is not None else tail)
         while len(self._completed) > size:
             self._completed.popleft()

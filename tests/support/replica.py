@@ -34,6 +34,7 @@ class Wrapping:
     def __init__(self, transcriber: Transcriber) -> None:
         self.transcriber = transcriber
         self.track = transcriber.track
+        self.prompt_length = transcriber.prompt_length
 
     def warm(self) -> None:
         self.transcriber.warm()

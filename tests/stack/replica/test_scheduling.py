@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from stack.protocol import SessionOptions
+from stack.replica.hearing import Heard, HeardSegment
+from stack.replica.inference import InferenceThread
 from stack.replica.metrics import Metrics
-from stack.replica.scheduler import InferenceThread, Scheduler
+from stack.replica.scheduler import Pace, Priority, Scheduler
 from stack.replica.session import Session
-from stack.replica.transcriber import Heard, HeardSegment
 
 RATE = 16_000
 LOUD = np.sin(np.arange(30 * RATE) * 0.3).astype(np.float32) * 0.3
@@ -23,21 +24,26 @@ class Recording:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
-        self.order: list[str] = []
+        self.batches: list[list[str]] = []
         self.threads: set[int] = set()
 
-    def transcribe(self, request):
-        self.order.append(request.initial_prompt)
+    def transcribe(self, requests):
+        self.batches.append([request.hotwords for request in requests])
         self.threads.add(threading.get_ident())
         time.sleep(self.seconds)
-        length = len(request.samples) / RATE
-        return Heard((HeardSegment(0, length, " text"),), no_speech=0.0)
+        segments = [HeardSegment(0, request.seconds, " text") for request in requests]
+        return [Heard((one,), no_speech=0.0, batch=len(segments)) for one in segments]
+
+    @property
+    def order(self):
+        return [name for batch in self.batches for name in batch]
 
 
 @contextlib.asynccontextmanager
-async def scheduling(model, min_chunk=1.0):
+async def scheduling(model, min_chunk=1.0, max_batch=1, **pace):
     thread = InferenceThread()
-    scheduler = Scheduler(model, thread, Metrics(), min_chunk=min_chunk)
+    pace = Pace(min_chunk=min_chunk, max_batch=max_batch, **pace)
+    scheduler = Scheduler(model, thread, Metrics(), pace)
     running = asyncio.create_task(scheduler.run())
     try:
         yield scheduler
@@ -47,9 +53,10 @@ async def scheduling(model, min_chunk=1.0):
         thread.stop()
 
 
-def join(scheduler, name, seconds=0.0, now=None, window=5.0):
-    session = Session(SessionOptions(uid=name, initial_prompt=name), window=window, language="en")
-    entry = scheduler.add(session, lambda: None)
+def join(scheduler, name, seconds=0.0, now=None, *, window=5.0, length=0, **options):
+    given = SessionOptions(uid=name, hotwords=name)
+    session = Session(given, window=window, language="en", prompt_length=length)
+    entry = scheduler.add(session, lambda: None, **options)
     if seconds:
         session.add(LOUD[: int(seconds * RATE)], time.monotonic() if now is None else now)
     return session, entry
@@ -155,3 +162,118 @@ async def test_the_thread_hands_over_results_and_exceptions():
     cancelled.cancel()
     assert await thread.call(lambda: "next") == "next"
     thread.stop()
+
+
+async def test_due_sessions_share_a_call():
+    model = Recording()
+    now = time.monotonic()
+    async with scheduling(model, max_batch=3) as scheduler:
+        joined = [join(scheduler, f"s{index}", 1.5, now - 9 + index) for index in range(5)]
+        for _, entry in joined:
+            scheduler.notify(entry)
+        await reach(lambda: len(model.order) == 5)
+    assert model.batches == [["s0", "s1", "s2"], ["s3", "s4"]]
+
+
+async def test_only_what_one_call_can_take_is_batched():
+    model = Recording()
+    now = time.monotonic()
+    async with scheduling(model, max_batch=8) as scheduler:
+        for index, length in enumerate((0, 5, 0, 5)):
+            _, entry = join(scheduler, f"s{index}", 1.5, now - 9 + index, length=length)
+            scheduler.notify(entry)
+        await reach(lambda: len(model.order) == 4)
+    assert model.batches == [["s0", "s2"], ["s1", "s3"]]
+
+
+async def test_a_call_is_held_back_to_fill_but_not_for_long():
+    model = Recording()
+    async with scheduling(model, max_batch=2, max_wait=0.3) as scheduler:
+        begun = time.monotonic()
+        _, first = join(scheduler, "first", 1.5)
+        second, other = join(scheduler, "second")
+        scheduler.notify(first)
+        await asyncio.sleep(0.05)
+        assert model.batches == []
+        second.add(LOUD[: 2 * RATE], time.monotonic())
+        scheduler.notify(other)
+        await reach(lambda: model.batches)
+        assert time.monotonic() - begun < 0.3
+        assert model.batches == [["first", "second"]]
+        second.add(LOUD[: 2 * RATE], time.monotonic())
+        begun = time.monotonic()
+        scheduler.notify(other)
+        await reach(lambda: len(model.batches) == 2)
+        assert time.monotonic() - begun >= 0.25, "the other may still come"
+
+
+async def test_live_sessions_come_before_files():
+    model = Recording(0.01)
+    async with scheduling(model, min_chunk=0.1) as scheduler:
+        file, entry = join(scheduler, "file", 25.0, window=1.0, priority=Priority.BATCH)
+        file.finish()
+        talking, other = join(scheduler, "talk")
+        scheduler.notify(entry)
+        await reach(lambda: len(model.order) > 2)
+        assert set(model.order) == {"file"}, "it need not wait for nobody"
+        for _ in range(5):
+            behind = len(model.order)
+            talking.add(LOUD[: RATE // 5], time.monotonic())
+            scheduler.notify(other)
+            await reach(lambda: talking.unheard == 0)
+            # One pass of the file was under way at most.
+            assert "talk" in model.order[behind : behind + 2]
+
+
+async def test_a_file_goes_on_under_endless_live_load(monkeypatch):
+    monkeypatch.setattr("stack.replica.scheduler.BATCH_PATIENCE", 0.2)
+    model = Recording(0.005)
+    async with scheduling(model, min_chunk=0.01) as scheduler:
+        file, entry = join(scheduler, "file", 3.0, window=1.0, priority=Priority.BATCH)
+        file.finish()
+        scheduler.notify(entry)
+        talking = [join(scheduler, f"talk{index}", window=30) for index in range(4)]
+        end = time.monotonic() + 20
+        while not file.finished and time.monotonic() < end:
+            for session, other in talking:
+                session.add(LOUD[: RATE // 50], time.monotonic())
+                scheduler.notify(other)
+            await asyncio.sleep(0.005)
+    assert file.finished
+
+
+async def test_silence_takes_no_turn():
+    model = Recording()
+    async with scheduling(model) as scheduler:
+        session, entry = join(scheduler, "quiet")
+        session.add(np.zeros(3 * RATE, np.float32), time.monotonic())
+        scheduler.notify(entry)
+        await reach(lambda: session.unheard == 0)
+        assert scheduler.queue_depth == 0
+    assert model.batches == []
+
+
+async def test_the_end_of_speech_is_heard_at_once():
+    """Upstream needs twelve equal passes to complete the last segment."""
+    model = Recording()
+    async with scheduling(model, min_chunk=30.0) as scheduler:
+        session, entry = join(scheduler, "speaker", window=20)
+        session.add(LOUD[:RATE], time.monotonic())
+        scheduler.notify(entry)
+        assert scheduler.queue_depth == 0
+        session.add(np.zeros(RATE // 2, np.float32), time.monotonic())
+        scheduler.notify(entry)
+        await reach(lambda: model.order == ["speaker"])
+
+
+async def test_a_failing_call_ends_the_sessions_in_it():
+    class Broken(Recording):
+        def transcribe(self, requests):
+            raise RuntimeError("out of memory")
+
+    async with scheduling(Broken(), max_batch=2) as scheduler:
+        entries = [join(scheduler, f"s{index}", 2.0)[1] for index in range(2)]
+        for entry in entries:
+            scheduler.notify(entry)
+        await reach(lambda: all(entry.failure for entry in entries))
+    assert scheduler.longest_wait == 0.0

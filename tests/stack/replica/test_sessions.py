@@ -9,6 +9,7 @@ import pytest
 from support.replica import Wrapping
 
 from stack.protocol import END_OF_AUDIO, AudioFormat, encode_audio
+from stack.replica.scheduler import Pace
 
 RATE = 16_000
 
@@ -243,8 +244,8 @@ async def test_a_client_that_closes_in_order_without_end(running, talk, clip, wa
 async def test_a_client_that_stops_sending_gets_its_text_completed(
     start, talk, clip, transcriber, monkeypatch
 ):
-    monkeypatch.setattr("stack.replica.scheduler.LAST_IDLE", 0.5)
-    with start(transcriber, min_chunk=0.2) as replica:
+    monkeypatch.setattr("stack.replica.session.LAST_IDLE", 0.5)
+    with start(transcriber, pace=Pace(min_chunk=0.2)) as replica:
         async with talk(replica) as client:
             await client.socket.send(clip.samples.astype("<f4").tobytes())
             await client.until(
