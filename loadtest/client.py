@@ -281,7 +281,9 @@ class LoadClient:
             async for raw in connection:
                 received = time.monotonic()
                 message = self._parse(raw)
-                if isinstance(message, Segments):
+                if isinstance(message, Segments) and message.final:
+                    measured.replace(message.segments, received)
+                elif isinstance(message, Segments):
                     new = measured.update(message.segments, received)
                     if new:
                         self.report_latency(self.assignment.index, new)

@@ -30,6 +30,7 @@ class SessionMeasurement:
     _completed: list[Segment] = field(default_factory=list)
     _seen: set[tuple[float, float, str]] = field(default_factory=set)
     _unfinished: Segment | None = None
+    _final: str | None = None
     _reached: float = 0.0
     _reached_final: float = 0.0
 
@@ -63,6 +64,17 @@ class SessionMeasurement:
         self.latency.append(sample)
         return [sample]
 
+    def replace(self, segments: list[Segment], received: float) -> None:
+        """Take in the text of a second hearing, which replaces all text before.
+
+        It says when the session's text was whole, and what it is; it is no update.
+        """
+        self.message_count += 1
+        before = self.transcript
+        self._final = " ".join(segment.text.strip() for segment in segments)
+        if self._final != before:
+            self.last_text_at = received
+
     def _complete(self, segment: Segment, received: float) -> None:
         # Every message repeats the last completed segments: they count when they first arrive.
         key = (segment.start, segment.end, segment.text)
@@ -89,7 +101,12 @@ class SessionMeasurement:
 
     @property
     def transcript(self) -> str:
-        """Completed text in the order of arrival and the unfinished text at the end."""
+        """Completed text in the order of arrival and the unfinished text at the end.
+
+        After a second hearing, what that heard.
+        """
+        if self._final is not None:
+            return self._final
         parts = [segment.text.strip() for segment in self._completed]
         if self._unfinished is not None:
             parts.append(self._unfinished.text.strip())

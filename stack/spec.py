@@ -53,14 +53,27 @@ class ReplicaSpec(BaseModel):
     """``offline`` (the shipped demonstration model), a Whisper size, a hub id or a directory."""
     device: str = "auto"
     """``auto``, ``cpu`` or ``cuda``."""
-    compute_type: str = "default"
-    """CTranslate2 compute type; ``default`` takes what the model was saved with."""
+    compute_type: str = "auto"
+    """CTranslate2 compute type; ``auto`` takes 8 bits where the device has them."""
     max_sessions: int = Field(default=64, ge=1, le=100_000)
     """Sessions a replica takes before it answers WAIT."""
     max_connection_time: float = Field(default=3600.0, gt=0)
     """Seconds a session may last."""
-    threads: int = Field(default=1, ge=1, le=256)
-    """CPU threads of one inference."""
+    threads: int = Field(default=0, ge=0, le=256)
+    """CPU threads of one inference; 0 shares the machine's cores between the replicas."""
+    min_chunk: float = Field(default=1.0, ge=0.01, le=60)
+    """Seconds of new audio that make a session due."""
+    final_pass: bool = False
+    """Hear each session a second time, at leisure, for its final text."""
+
+    def threads_of(self, replicas: int, cores: int) -> int:
+        """Give the CPU threads of one inference, where ``replicas`` share ``cores``.
+
+        The offline model is too small to be parted: two threads take more time than one.
+        """
+        if self.threads:
+            return self.threads
+        return 1 if self.model == "offline" else max(1, cores // max(1, replicas))
 
 
 class StackSpec(BaseModel):

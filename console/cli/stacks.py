@@ -41,9 +41,11 @@ def make_spec(
     replicas: int = 2,
     model: str = "offline",
     device: str = "auto",
-    compute_type: str = "default",
-    threads: int = 1,
+    compute_type: str = "auto",
+    threads: int = 0,
     max_sessions: int = 64,
+    min_chunk: float = 1.0,
+    final_pass: bool = False,
     host: str = DEFAULT_HOST,
     port: int = DEFAULT_PORT,
     strategy: Strategy = Strategy.LEAST_CONNECTIONS,
@@ -61,6 +63,8 @@ def make_spec(
                 compute_type=compute_type,
                 threads=threads,
                 max_sessions=max_sessions,
+                min_chunk=min_chunk,
+                final_pass=final_pass,
             ),
             balancer=BalancerSpec(host=host, port=port, strategy=strategy),
             drain_timeout=drain_timeout,
@@ -88,9 +92,22 @@ def _up(
         str, typer.Option(help="'offline' (demonstration model), a Whisper size, a directory.")
     ] = "offline",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    compute_type: Annotated[str, typer.Option(help="CTranslate2 compute type.")] = "default",
-    threads: Annotated[int, typer.Option(min=1, help="CPU threads of one inference.")] = 1,
+    compute_type: Annotated[str, typer.Option(help="CTranslate2 compute type.")] = "auto",
+    threads: Annotated[
+        int,
+        typer.Option(min=0, help="CPU threads of one inference; 0 shares the cores."),
+    ] = 0,
     max_sessions: Annotated[int, typer.Option(min=1, help="Sessions a replica takes.")] = 64,
+    min_chunk: Annotated[
+        float,
+        typer.Option(min=0.01, max=60, help="Seconds of new audio between looks at a session."),
+    ] = 1.0,
+    final_pass: Annotated[
+        bool,
+        typer.Option(
+            "--final-pass", help="Hear each session a second time for the best final text."
+        ),
+    ] = False,
     host: Annotated[str, typer.Option(help="Address the balancer listens on.")] = DEFAULT_HOST,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the balancer; 0 takes a free one.")
@@ -123,6 +140,8 @@ def _up(
         compute_type=compute_type,
         threads=threads,
         max_sessions=max_sessions,
+        min_chunk=min_chunk,
+        final_pass=final_pass,
         host=host,
         port=port,
         strategy=strategy,

@@ -48,10 +48,19 @@ def replica_command(spec: StackSpec, name: str, port: int) -> list[str]:
         f"--model={replica.model}",
         f"--device={replica.device}",
         f"--compute-type={replica.compute_type}",
-        f"--threads={replica.threads}",
+        f"--threads={replica.threads_of(spec.replicas, _cores())}",
         f"--max-sessions={replica.max_sessions}",
         f"--max-connection-time={replica.max_connection_time}",
+        f"--min-chunk={replica.min_chunk}",
+        *(["--final-pass"] if replica.final_pass else []),
     ]
+
+
+def _cores() -> int:
+    """Count the cores that this process may use, not those that the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def balancer_command(spec: StackSpec, config: Path) -> list[str]:

@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--max-batch",
         type=_whole(1, 256),
         default=None,
-        help="passes in one call of the model (8, on a GPU 16)",
+        help="passes in one call of the model (GPU: 16; CPU: 4 with fitted windows, else 1)",
     )
     made.add_argument(
         "--max-wait",
@@ -158,17 +158,17 @@ async def serve(options: argparse.Namespace, model: str) -> int:
     from stack.replica.server import Replica, Settings  # noqa: PLC0415
     from stack.replica.serving import PortUnavailableError, listen, make_server  # noqa: PLC0415
 
+    fitted = options.encoder_window == "fitted" or (
+        options.encoder_window == "auto" and options.model == "offline"
+    )
     try:
-        hardware = choose(options.device, options.compute_type)
+        hardware = choose(options.device, options.compute_type, fitted=fitted)
     except DeviceUnavailableError as error:
         fail(str(error))
     try:
         opened = listen(options.host, options.port)
     except PortUnavailableError as error:
         fail(str(error))
-    fitted = options.encoder_window == "fitted" or (
-        options.encoder_window == "auto" and options.model == "offline"
-    )
     replica = Replica(
         Settings(
             model=model,

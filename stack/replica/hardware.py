@@ -11,8 +11,11 @@ COMPUTE_TYPES: Final = {
 """In order of preference. Weights of 8 bits halve the memory of a model such as large-v3-turbo; its
 activations stay at 16 bits on cards that are fast at them."""
 
-CPU_BATCH: Final = 8
+CPU_FITTED_BATCH: Final = 4
 """Measured, see docs/replica.md: from there on a call gets longer and a pass no cheaper."""
+
+CPU_FULL_BATCH: Final = 1
+"""A core encodes padded windows no faster together than one by one; all would wait for the last."""
 
 CUDA_BATCH: Final = 16
 """Not measured yet: no card was at hand."""
@@ -31,10 +34,10 @@ class Hardware:
     max_batch: int
 
 
-def choose(device: str, compute_type: str) -> Hardware:
+def choose(device: str, compute_type: str, *, fitted: bool) -> Hardware:
     """Choose for ``auto``, ``cpu`` or ``cuda`` and a CTranslate2 compute type or ``auto``.
 
-    Raises DeviceUnavailableError.
+    ``fitted``: the encoder gets windows as long as the audio. Raises DeviceUnavailableError.
     """
     import ctranslate2  # noqa: PLC0415 - slow to import
 
@@ -50,7 +53,8 @@ def choose(device: str, compute_type: str) -> Hardware:
         supported = ctranslate2.get_supported_compute_types(device)
         usable = [one for one in COMPUTE_TYPES[device] if one in supported]
         compute_type = usable[0] if usable else "default"
-    return Hardware(device, compute_type, CUDA_BATCH if device == "cuda" else CPU_BATCH)
+    batch = CPU_FITTED_BATCH if fitted else CPU_FULL_BATCH
+    return Hardware(device, compute_type, CUDA_BATCH if device == "cuda" else batch)
 
 
 def calm_libraries(threads: int) -> None:

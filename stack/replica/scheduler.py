@@ -53,7 +53,7 @@ class Pace:
     """
 
     min_chunk: float = 1.0
-    max_batch: int = 8
+    max_batch: int = 4
     max_wait: float = 0.0
 
 

@@ -3,8 +3,10 @@
 import contextlib
 import socket
 from collections.abc import Generator
+from typing import Final
 
 import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from stack.protocol import MAX_MESSAGE_BYTES
 from stack.replica.server import Replica
@@ -12,6 +14,23 @@ from stack.replica.server import Replica
 
 class PortUnavailableError(Exception):
     """The port can't be opened; the text says why, in a sentence for people."""
+
+
+SEND_BUFFER: Final = 128 * 1024
+"""Bytes that the kernel keeps for a client that does not read. By itself it would let several MB
+gather before the session is noticed to be slow."""
+
+LINGER: Final = 10.0
+"""Seconds after a session in which its last messages may still be read."""
+
+
+class Protocol(WebSocketsSansIOProtocol):
+    """uvicorn's WebSocket protocol, without waiting for ever for a client that does not read."""
+
+    async def run_asgi(self) -> None:
+        """Serve the connection and see to its end."""
+        await super().run_asgi()
+        self.loop.call_later(LINGER, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -28,7 +47,7 @@ def make_server(replica: Replica) -> Server:
     return Server(
         uvicorn.Config(
             replica.app,
-            ws="websockets-sansio",
+            ws=Protocol,
             ws_max_size=MAX_MESSAGE_BYTES,
             # Pings end sessions that are merely slow, and reading pauses while a session's audio
             # waits, so a pong may be late for good reason. See listen for what ends dead ones.
@@ -49,6 +68,7 @@ def listen(host: str, port: int) -> socket.socket:
     # Accepted sockets inherit the kernel's own probes. They notice machines that are gone, and are
     # answered however busy a program is.
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
     if hasattr(socket, "TCP_KEEPIDLE"):
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60)
     try:

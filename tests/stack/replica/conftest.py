@@ -115,7 +115,7 @@ class Talk:
         assert message["uid"] == self.uid
         self.messages.append(message)
         parsed = parse_server_message(raw)
-        if isinstance(parsed, Segments):
+        if isinstance(parsed, Segments) and not parsed.final:
             self._check(message["segments"])
         return message
 

@@ -1,7 +1,8 @@
-"""Upstream's own client, as released, against a replica."""
+"""Clients that know nothing of this project: upstream's own, as released, and one from scratch."""
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,17 @@ def test_upstreams_client_transcribes_a_clip(running, clip, tmp_path):
     lines = srt.read_text(encoding="utf-8").splitlines()
     text = " ".join(line for line in lines if line and not line.isdigit() and "-->" not in line)
     assert clip.wer(text) <= 0.05, text
+
+
+def test_a_client_of_twenty_lines(running, clip):
+    """Written from the protocol alone."""
+    script = SCRIPT.with_name("raw_client.py")
+    done = subprocess.run(
+        [sys.executable, script, running.url, clip.path],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert clip.wer(done.stdout) <= 0.05, done.stdout
