@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from stack.protocol import REPLICA_HEADER, ProtocolError, SessionOptions, Wait, render
+from stack.replica import rest
 from stack.replica.admission import Departures
 from stack.replica.connection import (
     BAD_OPTIONS,
@@ -27,6 +28,7 @@ from stack.replica.connection import (
 )
 from stack.replica.inference import InferenceThread
 from stack.replica.metrics import Metrics
+from stack.replica.rest import Transcriptions
 from stack.replica.scheduler import Pace, Scheduler
 from stack.replica.terms import Terms
 from stack.replica.transcriber import ModelUnavailableError, Transcriber
@@ -96,6 +98,13 @@ class Replica:
         """When the time to a free place was last estimated, and the seconds."""
         self._handshakes = 0
         self._left = asyncio.Event()
+        self._files = Transcriptions(
+            allowed=self._allowed,
+            needs_key=settings.api_key is not None,
+            parts=self._parts,
+            metrics=self.metrics,
+            changed=self._left.set,
+        )
         self._started = time.time()
         self.app = Starlette(
             routes=[
@@ -105,6 +114,7 @@ class Replica:
                 Route("/metrics", self._metrics),
                 Route("/status", self._status),
                 Route("/drain", self._drain, methods=["POST"]),
+                Route(rest.PATH, self._files.serve, methods=["POST"]),
             ],
             lifespan=self._lifespan,
         )
@@ -156,7 +166,7 @@ class Replica:
         if self.state is not ReplicaState.DRAINING:
             self.state = ReplicaState.DRAINING
             self.changed.set()
-            _log.info("Draining; %d sessions go on.", len(self._connections))
+            _log.info("Draining; %d sessions go on.", self._busy)
 
     async def shut_down(self, deadline: float) -> None:
         """Drain, flush every session and close it; returns after ``deadline`` seconds at most."""
@@ -165,9 +175,20 @@ class Replica:
             connection.stop(End.SHUTDOWN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline):
-                while self._connections:
+                while self._busy:
                     self._left.clear()
                     await self._left.wait()
+
+    @property
+    def _busy(self) -> int:
+        """Sessions and files in work."""
+        return len(self._connections) + self._files.running
+
+    def _parts(self) -> tuple[Terms, Scheduler] | None:
+        """Give what sessions are made of while new ones are taken."""
+        if self.state is not ReplicaState.READY or self._terms is None or self._scheduler is None:
+            return None
+        return self._terms, self._scheduler
 
     # What is served
 
@@ -292,7 +313,7 @@ class Replica:
             {
                 "name": self.settings.name,
                 "state": self.state.value,
-                "sessions": len(self._connections),
+                "sessions": self._busy,
                 "max_sessions": self.settings.max_sessions,
                 "queue_depth": self._queue_depth,
                 "model": self.settings.model_label,
@@ -307,7 +328,7 @@ class Replica:
         if "origin" in request.headers or not self._allowed(request):
             return JSONResponse({"error": "Not allowed."}, 403)
         self.drain()
-        return JSONResponse({"state": self.state.value, "sessions": len(self._connections)})
+        return JSONResponse({"state": self.state.value, "sessions": self._busy})
 
     @property
     def _queue_depth(self) -> int:
