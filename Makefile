@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help venv dev demo test check format bench bench-replica pictures clean lock
+.PHONY: help venv dev demo test check format bench bench-replica soak-replica pictures clean lock
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -62,6 +62,9 @@ bench: venv ## Measurements worth repeating
 
 bench-replica: venv ## Our replica beside upstream's server; an hour on a quiet machine
 	$(BIN)/python -m benchmarks.replica $(BENCH_ARGUMENTS)
+
+soak-replica: venv ## A replica under load for half an hour: memory, failed sessions
+	$(BIN)/python -m benchmarks.soak $(BENCH_ARGUMENTS)
 
 pictures: venv ## Take the README's pictures anew
 	$(BIN)/python -m docs.images.make

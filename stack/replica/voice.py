@@ -137,7 +137,8 @@ class SpeechDetector:
         self._cell = np.zeros((1, 1, 128), np.float32)
         self._rest: Samples = np.zeros(CONTEXT, np.float32)
         """The context of the next frame and what there is of that frame."""
-        self._probabilities: npt.NDArray[np.float32] = np.empty(0, np.float32)
+        self.probabilities: npt.NDArray[np.float32] = np.empty(0, np.float32)
+        """Of speech, one for each whole frame that is still wanted."""
         self._origin = 0.0
         """Where the first of them begins, seconds from the stream's start."""
 
@@ -152,13 +153,13 @@ class SpeechDetector:
         found, self._memory, self._cell = self._model.run(
             None, {"input": rows, "h": self._memory, "c": self._cell}
         )
-        self._probabilities = np.concatenate([self._probabilities, np.ravel(found)])
+        self.probabilities = np.concatenate([self.probabilities, np.ravel(found)])
         self._rest = self._rest[count * SPEECH_FRAME :].copy()
 
     def drop_before(self, moment: float) -> None:
         """Forget what comes before a moment."""
-        gone = min(max(0, int(self._place(moment))), len(self._probabilities))
-        self._probabilities = self._probabilities[gone:].copy()
+        gone = min(max(0, int(self._place(moment))), len(self.probabilities))
+        self.probabilities = self.probabilities[gone:].copy()
         self._origin += gone * SPEECH_SECONDS
 
     def restart(self, moment: float) -> None:
@@ -166,7 +167,7 @@ class SpeechDetector:
         self._memory = np.zeros_like(self._memory)
         self._cell = np.zeros_like(self._cell)
         self._rest = np.zeros(CONTEXT, np.float32)
-        self._probabilities = np.empty(0, np.float32)
+        self.probabilities = np.empty(0, np.float32)
         self._origin = moment
 
     def _place(self, moment: float) -> float:
@@ -176,7 +177,7 @@ class SpeechDetector:
         """Give where speech begins and where it ends within a stretch; None without any."""
         first = max(0, math.floor(self._place(start)))
         last = max(first, math.ceil(self._place(end)))
-        is_speech = self._probabilities[first:last] >= self._threshold
+        is_speech = self.probabilities[first:last] >= self._threshold
         if self._run > 1 and len(is_speech):
             kept = np.convolve(is_speech, np.ones(self._run), "full")[: len(is_speech)] >= self._run
             # A run counts from its first frame on, not from where it became long enough.

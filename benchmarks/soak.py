@@ -1,0 +1,168 @@
+"""A replica under steady load for a long time: does its memory grow, does a session fail?
+
+    python -m benchmarks.soak --clients 100 --minutes 30
+
+One part of the clients stays for five minutes at a time, the others come and go every minute, as
+people do. Memory after the first five minutes is compared with that at the end; it may grow by 5 %.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.servers import make, running
+from loadtest.controller import LoadController
+from loadtest.events import StepFinished
+from loadtest.plan import LoadPlan, Slo
+from loadtest.runfile import Run
+from test_audio import CLIPS_DIRECTORY
+
+SETTLING = 300.0
+"""Seconds in which memory may grow: pools and caches fill."""
+
+ALLOWED_GROWTH = 0.05
+LONG, SHORT = 300.0, 60.0
+LONG_SHARE = 0.2
+LOOK = 5.0
+
+
+@dataclass
+class Soak:
+    """What was seen."""
+
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    """Seconds since the start, resident bytes of the replica."""
+    runs: list[Run] = field(default_factory=list)
+
+    @property
+    def growth(self) -> float | None:
+        """Share by which the memory of the end exceeds that after SETTLING; None if too short.
+
+        Medians of a minute each: one look may fall into a busy moment.
+        """
+        end = self.memory[-1][0] if self.memory else 0.0
+        early = sorted(b for at, b in self.memory if SETTLING <= at < SETTLING + SHORT)
+        late = sorted(b for at, b in self.memory if at > end - SHORT)
+        if end < SETTLING + 2 * SHORT or not early:
+            return None
+        return late[len(late) // 2] / early[len(early) // 2] - 1
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions there were."""
+        return sum(len(run.clients) for run in self.runs)
+
+    @property
+    def failed(self) -> int:
+        """How many of them failed."""
+        return sum(run.summary.failed_clients for run in self.runs)
+
+
+async def stream(soak: Soak, port: int, clients: int, seconds: float, steps: int, seed: int) -> None:
+    """Run steps one after another; each session has some seconds of audio."""
+    with tempfile.TemporaryDirectory() as results:
+        plan = LoadPlan(
+            clients=(clients,) * steps,
+            port=port,
+            audio_directory=CLIPS_DIRECTORY,
+            results_directory=Path(results),
+            duration=seconds,
+            ramp=min(10.0, seconds / 6),
+            seed=seed,
+            slo=Slo(p95_latency=None, wer_over_baseline=None),
+        )
+        async with aclosing(LoadController(plan).run()) as events:
+            async for event in events:
+                if isinstance(event, StepFinished):
+                    soak.runs.append(event.run)
+
+
+async def watch(soak: Soak, pid: int, port: int) -> None:
+    """Look at the replica's memory until cancelled."""
+    begun = time.monotonic()
+    process = psutil.Process(pid)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        while True:
+            elapsed = time.monotonic() - begun
+            soak.memory.append((elapsed, process.memory_info().rss))
+            status = (await client.get("/status")).json()
+            if len(soak.memory) % 12 == 1:
+                sys.stderr.write(
+                    f"{elapsed / 60:5.1f} min  {soak.memory[-1][1] / 2**20:6.0f} MiB  "
+                    f"{status['sessions']} sessions, {status['queue_depth']} wait, "
+                    f"{soak.failed} of {soak.sessions} failed\n"
+                )
+            await asyncio.sleep(LOOK)
+
+
+async def run(clients: int, minutes: float, options: list[str]) -> Soak:
+    """Soak a replica of our own."""
+    soak = Soak()
+    long = max(1, round(clients * LONG_SHARE))
+    seconds = minutes * 60
+    with tempfile.TemporaryDirectory() as logs:
+        server = make("ours-fitted", replica_options=options, upstream_options={})
+        async with running(server, Path(logs) / "replica.log") as started:
+            watching = asyncio.create_task(watch(soak, started.process.pid, started.port))
+            # Between two steps the generator ends and starts anew: some seconds each.
+            await asyncio.gather(
+                stream(soak, started.port, long, LONG, max(1, round(seconds / LONG)), 1),
+                stream(
+                    soak,
+                    started.port,
+                    max(1, clients - long),
+                    SHORT,
+                    max(1, round(seconds / (SHORT + 4))),
+                    2,
+                ),
+            )
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+    return soak
+
+
+def report(soak: Soak) -> Table:
+    """Make the table of what was seen."""
+    words = sum(run.summary.wer.reference_words for run in soak.runs)
+    edits = sum(
+        run.summary.wer.substitutions + run.summary.wer.deletions + run.summary.wer.insertions
+        for run in soak.runs
+    )
+    p95 = [run.summary.latency.p95 for run in soak.runs if run.summary.latency.p95 is not None]
+    table = Table("figure", "value")
+    table.add_row("sessions", f"{soak.sessions}, {soak.failed} failed")
+    table.add_row("memory, peak", f"{max(b for _, b in soak.memory) / 2**20:.0f} MiB")
+    growth = soak.growth
+    table.add_row("growth after 5 minutes", "–" if growth is None else f"{growth:+.1%}")
+    if p95:
+        table.add_row("p95 latency, worst step", f"{max(p95):.2f} s")
+    if words:
+        table.add_row("WER", f"{edits / words:.2%}")
+    return table
+
+
+def main() -> int:
+    """Soak, print, and give 1 when memory grew or a session failed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clients", type=int, default=100)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--replica-option", action="append", default=[])
+    arguments = parser.parse_args()
+    soak = asyncio.run(run(arguments.clients, arguments.minutes, arguments.replica_option))
+    Console().print(report(soak))
+    growth = soak.growth
+    return int(soak.failed > 0 or (growth is not None and growth > ALLOWED_GROWTH))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
