@@ -68,7 +68,9 @@ class Soak:
         return sum(run.summary.failed_clients for run in self.runs)
 
 
-async def stream(soak: Soak, port: int, clients: int, seconds: float, steps: int, seed: int) -> None:
+async def stream(
+    soak: Soak, port: int, clients: int, seconds: float, steps: int, seed: int
+) -> None:
     """Run steps one after another; each session has some seconds of audio."""
     with tempfile.TemporaryDirectory() as results:
         plan = LoadPlan(
@@ -133,11 +135,9 @@ async def run(clients: int, minutes: float, options: list[str]) -> Soak:
 
 def report(soak: Soak) -> Table:
     """Make the table of what was seen."""
-    words = sum(run.summary.wer.reference_words for run in soak.runs)
-    edits = sum(
-        run.summary.wer.substitutions + run.summary.wer.deletions + run.summary.wer.insertions
-        for run in soak.runs
-    )
+    errors = [run.summary.wer for run in soak.runs if run.summary.wer is not None]
+    words = sum(one.reference_words for one in errors)
+    edits = sum(one.substitutions + one.deletions + one.insertions for one in errors)
     p95 = [run.summary.latency.p95 for run in soak.runs if run.summary.latency.p95 is not None]
     table = Table("figure", "value")
     table.add_row("sessions", f"{soak.sessions}, {soak.failed} failed")

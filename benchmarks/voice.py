@@ -7,6 +7,7 @@ are no speech: how many frames lie above it.
     python -m benchmarks.voice
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ def speech(noise: float) -> tuple[list[Values], Values]:
         for word in spoken:
             first, last = (int(word[key] / SPEECH_SECONDS) for key in ("start", "end"))
             in_words.append(found[first : max(first + 1, last)])
-        for word, following in zip(spoken, spoken[1:], strict=False):
+        for word, following in itertools.pairwise(spoken):
             # The edges of a pause are speech that dies away and begins.
             start, end = word["end"] + 0.15, following["start"] - 0.1
             if end - start > 0.15:
@@ -62,7 +63,7 @@ def speech(noise: float) -> tuple[list[Values], Values]:
     return in_words, np.concatenate(in_pauses)
 
 
-def sounds() -> Iterator[tuple[str, Samples]]:
+def sounds() -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     """Give sounds that are no speech."""
     source = np.random.default_rng(1)
     count = SECONDS * SAMPLE_RATE

@@ -80,6 +80,13 @@ def parser() -> argparse.ArgumentParser:
         help="probability from which a sound is speech (%(default)s)",
     )
     made.add_argument(
+        "--sentence-pause",
+        type=_number(0.1, 0.8),
+        default=0.4,
+        help="seconds of silence after which a sentence is complete (%(default)s); raise it for a "
+        "model that ends whatever it hears with a full stop",
+    )
+    made.add_argument(
         "--final-pass",
         action="store_true",
         help="hear each session a second time, at leisure and accurately, and send that text at "
@@ -184,6 +191,7 @@ async def serve(options: argparse.Namespace, model: str) -> int:
                 max_wait=options.max_wait,
             ),
             vad_threshold=options.vad_threshold,
+            sentence_pause=options.sentence_pause,
             final_pass=options.final_pass,
             name=options.name,
             fitted=fitted,

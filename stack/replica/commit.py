@@ -14,8 +14,9 @@ from stack.replica.hearing import HeardSegment
 PAUSE: Final = 0.8
 """Seconds of silence after which what was said before is complete."""
 
-SENTENCE_PAUSE: Final = 0.3
-"""The same after the end of a sentence, as the model's marks show it."""
+SENTENCE_PAUSE: Final = 0.4
+"""The same after the end of a sentence, as the model's marks show it. People pause as long in the
+middle of a sentence, too, but then a model seldom ends it there."""
 
 CONTEXT: Final = 3.0
 """A segment with another one after it, and this many seconds of audio, won't change any more: one
@@ -27,12 +28,14 @@ SAME_MOMENT: Final = 0.5
 _SENTENCE_END: Final = re.compile(r"[.!?。！？…][\"'”’)\]]*\s*$")  # noqa: RUF001 - other scripts
 
 
-def is_over(segments: Sequence[Segment], silence: float) -> bool:
+def is_over(
+    segments: Sequence[Segment], silence: float, sentence_pause: float = SENTENCE_PAUSE
+) -> bool:
     """Say whether the silence after text is a pause that completes it."""
     if not segments:
         return False
-    needed = SENTENCE_PAUSE if _SENTENCE_END.search(segments[-1].text) else PAUSE
-    return silence >= needed
+    ended = _SENTENCE_END.search(segments[-1].text) is not None
+    return silence >= (min(PAUSE, sentence_pause) if ended else PAUSE)
 
 
 def in_stream(

@@ -19,6 +19,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from stack.protocol import REPLICA_HEADER, ProtocolError, SessionOptions, Wait, render
 from stack.replica import rest
 from stack.replica.admission import Departures
+from stack.replica.commit import SENTENCE_PAUSE
 from stack.replica.connection import (
     BAD_OPTIONS,
     Connection,
@@ -61,6 +62,7 @@ class Settings:
     """Seconds that live sessions wait for their passes, above which no new one comes in."""
     pace: Pace = field(default_factory=Pace)
     vad_threshold: float = SPEECH_THRESHOLD
+    sentence_pause: float = SENTENCE_PAUSE
     final_pass: bool = False
     """Hear each session a second time, at leisure, for its final text."""
     name: str = "replica-1"
@@ -152,6 +154,7 @@ class Replica:
             transcriber=transcriber,
             max_connection_time=self.settings.max_connection_time,
             vad_threshold=self.settings.vad_threshold,
+            sentence_pause=self.settings.sentence_pause,
             final_pass=self.settings.final_pass,
         )
         self._scheduler = Scheduler(transcriber, self._thread, self.metrics, self.settings.pace)

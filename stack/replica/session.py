@@ -38,6 +38,7 @@ class Session:
     ``window`` is the longest audio of one pass in seconds, ``language`` the language that is known
     without detection, if any. ``eager``: the end of speech makes it due. ``accurate``: passes take
     the time for the best text. ``prompt_length``: tokens of its prompts, see ``group``.
+    ``sentence_pause``: seconds of silence after which a sentence is complete.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Session:
         eager: bool = True,
         accurate: bool = False,
         prompt_length: int = 0,
+        sentence_pause: float = SENTENCE_PAUSE,
     ) -> None:
         self.options = options
         self._language = LanguageChoice(language)
@@ -62,6 +64,7 @@ class Session:
         self._eager = eager
         self._accurate = accurate
         self._prompt_length = prompt_length
+        self._sentence_pause = sentence_pause
         self._track = track
         self._levels = Levels()
         # Positions in samples: what is settled, what was looked at, all.
@@ -164,7 +167,7 @@ class Session:
         """See whether speech has just ended: then there is something to do at once."""
         _, silence = self._levels.edges(self._offset / SAMPLE_RATE, self.received)
         sound_ends = self.received - silence
-        if silence < SENTENCE_PAUSE or sound_ends <= self._offset / SAMPLE_RATE:
+        if silence < self._sentence_pause or sound_ends <= self._offset / SAMPLE_RATE:
             self._speech_over = False
         elif sound_ends > self.heard:
             self._speech_over = True
@@ -173,7 +176,7 @@ class Session:
 
     def _is_over(self, silence: float) -> bool:
         known = self.language is not None
-        return known and is_over(self.transcript.open, silence)
+        return known and is_over(self.transcript.open, silence, self._sentence_pause)
 
     def finish(self) -> None:
         """Declare the end of the audio: passes from now on complete what there is."""
@@ -325,7 +328,7 @@ class Session:
         if not known:
             transcript.open = segments
             return
-        over = work.final or is_over(segments, silence)
+        over = work.final or is_over(segments, silence, self._sentence_pause)
         stable = self._stability.count(transcript.open, segments, work.end)
         count = len(segments) if over else stable
         completed, rest = segments[:count], segments[count:]

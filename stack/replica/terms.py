@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stack.protocol import SessionOptions
+from stack.replica.commit import SENTENCE_PAUSE
 from stack.replica.session import Session
 from stack.replica.transcriber import Transcriber
 from stack.replica.voice import SPEECH_THRESHOLD
@@ -20,6 +21,7 @@ class Terms:
     transcriber: Transcriber
     max_connection_time: float
     vad_threshold: float = SPEECH_THRESHOLD
+    sentence_pause: float = SENTENCE_PAUSE
     final_pass: bool = False
     """Hear each session a second time for its final text."""
 
@@ -53,5 +55,6 @@ class Terms:
             ),
             eager=not accurate,
             accurate=accurate,
+            sentence_pause=self.sentence_pause,
             prompt_length=self.transcriber.prompt_length(options.initial_prompt, options.hotwords),
         )

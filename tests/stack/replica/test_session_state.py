@@ -270,7 +270,7 @@ def test_unfinished_text_is_never_left_standing():
 def test_a_sentence_is_complete_after_a_short_pause():
     for text, expected in ((" One.", True), (" One", False), (" One!) ", True), (" 一。", True)):
         session = make()
-        session.add(np.concatenate([LOUD[: 2 * RATE], np.zeros(RATE * 2 // 5, np.float32)]), 0)
+        session.add(np.concatenate([LOUD[: 2 * RATE], np.zeros(RATE // 2, np.float32)]), 0)
         session.apply(session.next_pass(), heard((0, 2, text)), 0)
         assert session.take_updates()[-1][-1].completed is expected, text
 
@@ -279,7 +279,7 @@ def test_a_pause_completes_what_was_heard_without_another_pass():
     session = make()
     step(session, 2.0, heard((0.1, 1.9, " One.")))
     assert shown(session) == [(" One.", False)]
-    for _ in range(4):
+    for _ in range(5):
         session.add(np.zeros(RATE // 10, np.float32), 1.0)
     assert session.due_at(1.0) == 0.0
     assert session.settle(1.0)
