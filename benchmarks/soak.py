@@ -68,25 +68,42 @@ class Soak:
         return sum(run.summary.failed_clients for run in self.runs)
 
 
-async def stream(
-    soak: Soak, port: int, clients: int, seconds: float, steps: int, seed: int
-) -> None:
-    """Run steps one after another; each session has some seconds of audio."""
-    with tempfile.TemporaryDirectory() as results:
-        plan = LoadPlan(
-            clients=(clients,) * steps,
-            port=port,
-            audio_directory=CLIPS_DIRECTORY,
-            results_directory=Path(results),
-            duration=seconds,
-            ramp=min(10.0, seconds / 6),
-            seed=seed,
-            slo=Slo(p95_latency=None, wer_over_baseline=None),
-        )
-        async with aclosing(LoadController(plan).run()) as events:
-            async for event in events:
-                if isinstance(event, StepFinished):
-                    soak.runs.append(event.run)
+@dataclass(frozen=True)
+class Crowd:
+    """Clients that come together, talk for some seconds, and go, again and again."""
+
+    clients: int
+    seconds: float
+    steps: int
+    seed: int
+
+    async def stream(self, soak: Soak, port: int) -> None:
+        """Run its steps one after another."""
+        with tempfile.TemporaryDirectory() as results:
+            plan = LoadPlan(
+                clients=(self.clients,) * self.steps,
+                port=port,
+                audio_directory=CLIPS_DIRECTORY,
+                results_directory=Path(results),
+                duration=self.seconds,
+                ramp=min(10.0, self.seconds / 6),
+                seed=self.seed,
+                slo=Slo(p95_latency=None, wer_over_baseline=None),
+            )
+            async with aclosing(LoadController(plan).run()) as events:
+                async for event in events:
+                    if isinstance(event, StepFinished):
+                        soak.runs.append(event.run)
+
+
+def crowds(clients: int, seconds: float) -> list[Crowd]:
+    """Part the clients into those who stay and those who come and go."""
+    long = max(1, round(clients * LONG_SHARE))
+    # Between two steps the generator ends and starts anew: some seconds each.
+    return [
+        Crowd(long, LONG, max(1, round(seconds / LONG)), 1),
+        Crowd(max(1, clients - long), SHORT, max(1, round(seconds / (SHORT + 14))), 2),
+    ]
 
 
 async def watch(soak: Soak, pid: int, port: int) -> None:
@@ -110,24 +127,12 @@ async def watch(soak: Soak, pid: int, port: int) -> None:
 async def run(clients: int, minutes: float, options: list[str]) -> Soak:
     """Soak a replica of our own."""
     soak = Soak()
-    long = max(1, round(clients * LONG_SHARE))
-    seconds = minutes * 60
     with tempfile.TemporaryDirectory() as logs:
         server = make("ours-fitted", replica_options=options, upstream_options={})
         async with running(server, Path(logs) / "replica.log") as started:
             watching = asyncio.create_task(watch(soak, started.process.pid, started.port))
-            # Between two steps the generator ends and starts anew: some seconds each.
-            await asyncio.gather(
-                stream(soak, started.port, long, LONG, max(1, round(seconds / LONG)), 1),
-                stream(
-                    soak,
-                    started.port,
-                    max(1, clients - long),
-                    SHORT,
-                    max(1, round(seconds / (SHORT + 4))),
-                    2,
-                ),
-            )
+            parts = crowds(clients, minutes * 60)
+            await asyncio.gather(*(part.stream(soak, started.port) for part in parts))
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
     return soak
