@@ -72,9 +72,10 @@ def sounds() -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
     yield "loud white noise", source.normal(0, 0.2, count)
     yield "brown noise", np.cumsum(source.normal(0, 0.002, count))
     yield "mains hum", 0.1 * np.sin(2 * np.pi * 50 * time) + source.normal(0, 0.003, count)
-    yield "clicks", (source.random(count) < 0.0003) * 0.8
+    yield "clicks", np.where(source.random(count) < 0.0003, 0.8, 0.0)
     pitch = np.repeat(source.uniform(200, 1500, SECONDS * 10), SAMPLE_RATE // 10)
-    yield "tones", 0.2 * np.sin(2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE)
+    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
+    yield "tones", np.asarray(0.2 * np.sin(phase), np.float64)
 
 
 def main() -> None:

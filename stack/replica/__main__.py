@@ -55,6 +55,12 @@ def parser() -> argparse.ArgumentParser:
         help="seconds of new audio that make a session due (%(default)s)",
     )
     made.add_argument(
+        "--idle-chunk",
+        type=_number(0.1, 60),
+        default=0.3,
+        help="the same while the model has time to spare (%(default)s)",
+    )
+    made.add_argument(
         "--max-batch",
         type=_whole(1, 256),
         default=None,
@@ -187,6 +193,7 @@ async def serve(options: argparse.Namespace, model: str) -> int:
             max_queue_wait=options.max_queue_wait,
             pace=Pace(
                 min_chunk=options.min_chunk,
+                idle_chunk=options.idle_chunk,
                 max_batch=options.max_batch or hardware.max_batch,
                 max_wait=options.max_wait,
             ),

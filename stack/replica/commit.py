@@ -5,6 +5,7 @@ it, or when the window is full.
 """
 
 import re
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -22,8 +23,23 @@ CONTEXT: Final = 3.0
 """A segment with another one after it, and this many seconds of audio, won't change any more: one
 pass is enough to complete it. This is what settles a file that is sent at once."""
 
+KEPT_SILENCE: Final = 0.5
+"""Seconds of silence kept before audio to come: a word's soft beginning may hide in it."""
+
+NO_TEXT_SECONDS: Final = 8.0
+"""Audio this long in which the model found no text is begun later."""
+
+NO_TEXT_LOST: Final = 3.0
+"""By how many seconds at most."""
+
+AGREEMENT: Final = 0.5
+"""Seconds of audio by which two passes have to differ for their agreement to mean something."""
+
 SAME_MOMENT: Final = 0.5
 """Ends of a segment in two passes may differ by this many seconds and still agree."""
+
+LAST_MOMENT: Final = 0.06
+"""Seconds at the end of the sound in which no word can be said."""
 
 _SENTENCE_END: Final = re.compile(r"[.!?。！？…][\"'”’)\]]*\s*$")  # noqa: RUF001 - other scripts
 
@@ -58,8 +74,8 @@ def in_stream(
     latest = round(max(earliest, end - max(0.0, silence - 0.2)), 3)
     sound_ends = end - silence
     for segment in heard:
-        in_silence = start + segment.start >= sound_ends + 0.1
-        if in_silence or not segment.text.strip():
+        # Nothing can be said in the last moment: what a model puts there it made up.
+        if start + segment.start >= sound_ends - LAST_MOMENT or not segment.text.strip():
             continue
         begins = between(start + segment.start, earliest, latest)
         ends = between(start + segment.end, begins, latest)
@@ -70,37 +86,54 @@ def in_stream(
 
 
 class Stability:
-    """Counts how often the same text came; ``threshold`` is how often makes it complete."""
+    """Compares what passes heard; ``threshold`` is how often the same text makes it complete."""
 
     def __init__(self, threshold: int) -> None:
         self._threshold = threshold
         self._repeats = 0
+        self._heard: deque[tuple[float, Sequence[Segment]]] = deque(maxlen=16)
+        """Ends of the last passes and what they heard that is still open."""
 
     def forget(self) -> None:
-        """Begin anew: other text is open."""
+        """Begin anew: what comes is other text."""
         self._repeats = 0
+        self._heard.clear()
 
-    def count(self, before: Sequence[Segment], segments: Sequence[Segment], end: float) -> int:
+    def keep(self, rest: Sequence[Segment], end: float) -> None:
+        """Go on with what a pass that ended at ``end`` left open, after something was completed."""
+        self.forget()
+        self._heard.append((end, rest))
+
+    def count(self, segments: Sequence[Segment], end: float) -> int:
         """Count the segments at the front that may be completed.
 
-        ``before`` is what the pass before heard, ``end`` where the audio of this one ends.
+        ``end`` is where the audio of the pass that heard them ends.
         """
+        before = self._heard[-1][1] if self._heard else ()
+        earlier_end, earlier = self._some_time_before(end)
+        self._heard.append((end, segments))
         for index, segment in enumerate(segments[:-1]):
-            earlier = before[index] if index < len(before) else None
             pause = segments[index + 1].start - segment.end >= PAUSE
-            agreed = earlier is not None and agree(earlier, segment)
+            agreed = index < len(earlier) and agree(earlier[index], segment)
             if not pause and not agreed and end - segment.end < CONTEXT:
                 return index
         last = segments[-1]
-        earlier = before[len(segments) - 1] if len(before) == len(segments) else None
-        same = earlier is not None and agree(earlier, last)
-        self._repeats = self._repeats + 1 if same else 0
+        repeated = len(before) == len(segments) and agree(before[-1], last)
+        self._repeats = self._repeats + 1 if repeated else 0
         # Noise may hide the pause from the levels: then two passes that agree on the same text,
-        # with enough audio after it, show it as well. What follows the segment is kept.
-        over = same and end - last.end >= PAUSE
+        # both with enough audio after it, show it as well. What follows the segment is kept.
+        same = len(earlier) == len(segments) and agree(earlier[-1], last)
+        over = same and min(end - last.end, earlier_end - earlier[-1].end) >= PAUSE
         if over or self._repeats >= self._threshold:
             return len(segments)
         return len(segments) - 1
+
+    def _some_time_before(self, end: float) -> tuple[float, Sequence[Segment]]:
+        """Give the last pass that had less audio by enough: with almost the same, all agree."""
+        for ended, segments in reversed(self._heard):
+            if ended <= end - AGREEMENT + 1e-6:
+                return ended, segments
+        return 0.0, ()
 
 
 def between(moment: float, low: float, high: float) -> float:

@@ -57,9 +57,10 @@ class Profile:
 
 
 class Recent:
-    """Values of the last RECENT seconds, with their sum and number."""
+    """Values of the last seconds, with their sum and number."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = RECENT) -> None:
+        self._seconds = seconds
         self._values: deque[tuple[float, float]] = deque()
         self._sum = 0.0
 
@@ -71,7 +72,7 @@ class Recent:
         self._forget(now)
 
     def _forget(self, now: float) -> None:
-        while self._values and self._values[0][0] < now - RECENT:
+        while self._values and self._values[0][0] < now - self._seconds:
             self._sum -= self._values.popleft()[1]
 
     @property

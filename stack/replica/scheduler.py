@@ -15,12 +15,19 @@ from typing import Final, Protocol
 
 from stack.replica.hearing import Heard, Pass, Request
 from stack.replica.inference import InferenceThread
-from stack.replica.metrics import Metrics, Profile
+from stack.replica.metrics import Metrics, Profile, Recent
 from stack.replica.session import Session
 
 FLUSH_HEAD_START: Final = 2.0
 """Seconds by which a session's last pass comes before others. Not without limit: a stream of them
 must not starve those who still talk. A long file has to take its turns until its last pass."""
+
+SPARE_BELOW: Final = 0.5
+"""Share of the time up to which the inference thread works so that text comes earlier than it has
+to. The other half is for those who come next, and for other programs on the machine."""
+
+SPARE_SECONDS: Final = 1.0
+"""Over how many seconds that share is taken."""
 
 BATCH_PATIENCE: Final = 10.0
 """Seconds after which work that nobody watches is treated as live: it yields, but goes on."""
@@ -48,11 +55,13 @@ class Priority(IntEnum):
 class Pace:
     """When sessions are heard.
 
-    ``min_chunk``: seconds of new audio that make a session due. ``max_batch``: passes in one call
-    of the model. ``max_wait``: seconds that a call is held back to fill.
+    ``min_chunk``: seconds of new audio that make a session due. ``idle_chunk``: the same while the
+    inference thread has time to spare. ``max_batch``: passes in one call of the model.
+    ``max_wait``: seconds that a call is held back to fill.
     """
 
     min_chunk: float = 1.0
+    idle_chunk: float = 0.3
     max_batch: int = 4
     max_wait: float = 0.0
 
@@ -102,6 +111,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._alarm = float("inf")
         """When sessions are looked at again in any case."""
+        self._busy = Recent(SPARE_SECONDS)
 
     def add(
         self,
@@ -126,7 +136,7 @@ class Scheduler:
         moment = entry.due_at
         if moment <= now and entry.due_since is None:
             entry.due_since = now
-        if moment < self._alarm:
+        if moment < self._alarm or self._may_be_early(entry):
             self._wake.set()
 
     @property
@@ -159,16 +169,32 @@ class Scheduler:
                 due.append(entry)
             else:
                 soonest = min(soonest, moment)
+        early = False
+        if not due:
+            due = [entry for entry in self._entries.values() if self._may_be_early(entry)]
+            early = bool(due)
         if not due:
             return [], None if soonest == float("inf") else soonest - now
         due.sort(key=lambda entry: entry.order(now))
         group = due[0].session.group
         batch = [entry for entry in due if entry.session.group == group][: self._pace.max_batch]
         waited = now - min(entry.due_since or now for entry in batch)
-        others = len(self._entries) > len(due)
+        others = len(self._entries) > len(due) and not early
         if others and len(batch) < self._pace.max_batch and waited < self._pace.max_wait:
             return [], min(self._pace.max_wait - waited, soonest - now)
         return batch, None
+
+    def _may_be_early(self, entry: Entry) -> bool:
+        """Say whether there is time to hear a live session before it is due."""
+        session, pace = entry.session, self._pace
+        return (
+            entry.priority is Priority.LIVE
+            and not session.in_flight
+            and session.unheard >= pace.idle_chunk
+            # With less the model guesses at single syllables.
+            and session.unsettled >= entry.min_chunk
+            and self._busy.total < SPARE_BELOW * SPARE_SECONDS
+        )
 
     def _settle(self, entry: Entry, now: float) -> bool:
         """Do what needs no model; say whether that was all."""
@@ -197,8 +223,10 @@ class Scheduler:
                 await self._serve(batch)
                 continue
             self._alarm = float("inf") if pause is None else time.monotonic() + pause
+            # Not wait_for: in Python 3.11 it can swallow a cancellation.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
 
     async def _serve(self, batch: list[Entry]) -> None:
         begun = time.monotonic()
@@ -217,6 +245,7 @@ class Scheduler:
             answers = [error] * len(batch)
         seconds = time.monotonic() - begun
         self._metrics.called(seconds)
+        self._busy.add(seconds)
         for entry, work, answer in zip(batch, works, answers, strict=True):
             self._take(entry, work, answer, seconds)
 

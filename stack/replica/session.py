@@ -9,21 +9,12 @@ found silent.
 from typing import Final
 
 from stack.protocol import SAMPLE_RATE, Segment, SessionOptions
-from stack.replica.commit import SENTENCE_PAUSE, Stability, cut, in_stream, is_over
+from stack.replica import commit
 from stack.replica.hearing import SETTLED_SILENCE, Heard, Pass, Request, Track
 from stack.replica.inbox import Inbox
 from stack.replica.language import LanguageChoice
 from stack.replica.transcript import Transcript
 from stack.replica.voice import FRAME, Levels, Samples
-
-KEPT_SILENCE: Final = 0.5
-"""Seconds of silence kept before audio to come: a word's soft beginning may hide in it."""
-
-NO_TEXT_SECONDS: Final = 8.0
-"""Audio this long in which the model found no text is begun later."""
-
-NO_TEXT_LOST: Final = 3.0
-"""By how many seconds at most."""
 
 LAST_IDLE: Final = 5.0
 """Seconds without audio after which even the last segment is completed. Clients may send several
@@ -51,7 +42,7 @@ class Session:
         eager: bool = True,
         accurate: bool = False,
         prompt_length: int = 0,
-        sentence_pause: float = SENTENCE_PAUSE,
+        sentence_pause: float = commit.SENTENCE_PAUSE,
     ) -> None:
         self.options = options
         self._language = LanguageChoice(language)
@@ -73,11 +64,12 @@ class Session:
         self._received = 0
         self._inbox = Inbox()
         self._looked_at = 0.0
-        self._in_flight = False
+        self.in_flight = False
+        """A pass is under way."""
         self._speech_over = False
         self._unsettled: tuple[object, ...] | None = None
         """The state in which a look without the model was of no use."""
-        self._stability = Stability(options.same_output_threshold)
+        self._stability = commit.Stability(options.same_output_threshold)
 
     # What is there
 
@@ -100,6 +92,11 @@ class Session:
     def unheard(self) -> float:
         """Seconds of audio that no pass has looked at."""
         return (self._received - self._heard) / SAMPLE_RATE
+
+    @property
+    def unsettled(self) -> float:
+        """Seconds of audio that the next pass looks at, heard or not."""
+        return (self._received - self._offset) / SAMPLE_RATE
 
     @property
     def finished(self) -> bool:
@@ -129,7 +126,7 @@ class Session:
         That is with ``min_chunk`` seconds of new audio, at the end of speech, with any new audio
         or open text once that has waited longer, and always when it is finishing.
         """
-        if self.finished or self._in_flight:
+        if self.finished or self.in_flight:
             return NEVER
         if self.finishing or self._speech_over or self.unheard >= min_chunk:
             return 0.0
@@ -176,7 +173,7 @@ class Session:
 
     def _is_over(self, silence: float) -> bool:
         known = self.language is not None
-        return known and is_over(self.transcript.open, silence, self._sentence_pause)
+        return known and commit.is_over(self.transcript.open, silence, self._sentence_pause)
 
     def finish(self) -> None:
         """Declare the end of the audio: passes from now on complete what there is."""
@@ -205,7 +202,7 @@ class Session:
         start, end = self._offset / SAMPLE_RATE, self._look_ends() / SAMPLE_RATE
         if end > start and not self.open_segments and self._levels.is_silent(start, end):
             self._note_look(round(end * SAMPLE_RATE), now)
-            self._advance(end if self._is_last(self._look_ends()) else end - KEPT_SILENCE)
+            self._advance(end if self._is_last(self._look_ends()) else end - commit.KEPT_SILENCE)
             return True
         _, silence = self._levels.edges(start, end)
         if self._nothing_new(end):
@@ -271,13 +268,13 @@ class Session:
             asked=known and self._heard > self._offset and not full,
             accurate=self._accurate,
         )
-        self._in_flight = True
+        self.in_flight = True
         self._speech_over = False
         return Pass(request, start, end / SAMPLE_RATE, final, full, lead, silence)
 
     def apply(self, work: Pass, heard: Heard, now: float) -> None:
         """Take in what a pass heard; ``now`` is the moment on the clock of ``add``."""
-        self._in_flight = False
+        self.in_flight = False
         self._note_look(round(work.end * SAMPLE_RATE), now)
         if heard.unchanged:
             self._apply_unchanged(work, heard)
@@ -300,7 +297,7 @@ class Session:
     def _complete_before(self, end: float, silence: float) -> None:
         """Complete all text; of the silence before ``end`` some is kept, of the speech nothing."""
         self.transcript.complete_open()
-        kept = end - min(KEPT_SILENCE, silence)
+        kept = end - min(commit.KEPT_SILENCE, silence)
         self._advance(min(end, max(kept, self.transcript.settled_to)))
 
     def _take_in(self, work: Pass, heard: Heard) -> None:
@@ -308,7 +305,7 @@ class Session:
         transcript = self.transcript
         segments = []
         if heard.no_speech <= self.options.no_speech_thresh:
-            segments = in_stream(
+            segments = commit.in_stream(
                 heard.segments,
                 start=work.start,
                 end=work.end,
@@ -328,15 +325,15 @@ class Session:
         if not known:
             transcript.open = segments
             return
-        over = work.final or is_over(segments, silence, self._sentence_pause)
-        stable = self._stability.count(transcript.open, segments, work.end)
+        over = work.final or commit.is_over(segments, silence, self._sentence_pause)
+        stable = self._stability.count(segments, work.end)
         count = len(segments) if over else stable
         completed, rest = segments[:count], segments[count:]
         if work.full and rest:
-            completed, rest = cut(segments, work.end)
+            completed, rest = commit.cut(segments, work.end)
         transcript.open = [] if work.final else rest
         if completed:
-            self._stability.forget()
+            self._stability.keep(rest, work.end)
             transcript.complete(completed)
             self._advance(self._cut_time(work, completed, rest, silence if over else 0.0))
         if work.final:
@@ -349,16 +346,16 @@ class Session:
         if work.final:
             self._advance(work.end)
         elif not heard.voice:
-            self._advance(work.end - KEPT_SILENCE)
-        elif work.full or work.end - work.start >= NO_TEXT_SECONDS:
+            self._advance(work.end - commit.KEPT_SILENCE)
+        elif work.full or work.end - work.start >= commit.NO_TEXT_SECONDS:
             # A word cut in half at its beginning can make a model fall silent: go on later.
-            first = work.start + NO_TEXT_LOST / 4
-            self._advance(self._levels.quietest(first, work.start + NO_TEXT_LOST))
+            first = work.start + commit.NO_TEXT_LOST / 4
+            self._advance(self._levels.quietest(first, work.start + commit.NO_TEXT_LOST))
 
     def _finish_if_heard(self) -> None:
         """Complete what is open when all audio was heard: another pass would say the same."""
         unknown = self.language is None and bool(self.transcript.open)
-        busy = self._in_flight or not self.finishing
+        busy = self.in_flight or not self.finishing
         if busy or unknown or self._heard < self._received:
             return
         self.transcript.complete_open()
@@ -370,7 +367,7 @@ class Session:
         """Choose where the audio of what is still open begins."""
         end = completed[-1].end
         if not rest and pause:
-            return max(end, work.end - min(KEPT_SILENCE, pause))
+            return max(end, work.end - min(commit.KEPT_SILENCE, pause))
         # The model's times are rough: cut where it is quietest around the boundary.
         latest = min(max(rest[0].start, end + 0.12) if rest else end + 0.3, work.end)
         return self._levels.quietest(max(work.start, end - 0.12), latest)

@@ -152,10 +152,10 @@ def test_a_model_that_hears_each_second_says_each_once(seconds, piece, window):
 
 def name_seconds(work: Pass) -> Heard:
     """Hear a word in the middle of every second of the stream that the pass holds to its end."""
-    first, last = int(np.ceil(work.start - 0.45)), int(np.floor(work.end - 0.5 + 1e-9))
+    first, last = int(np.ceil(work.start - 0.25)), int(np.floor(work.end - 0.5 + 1e-9))
     return Heard(
         tuple(
-            HeardSegment(second + 0.45 - work.start, second + 0.5 - work.start, f" {second}")
+            HeardSegment(second + 0.25 - work.start, second + 0.5 - work.start, f" {second}")
             for second in range(max(0, first), last + 1)
         ),
         no_speech=0.0,

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import httpx
 import numpy as np
@@ -140,3 +141,32 @@ def test_help_is_fast_and_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_the_first_session_is_as_fast_as_the_tenth(clips, talk, wait_until):
+    """Upstream loads its model with the first client; lazy set-up of libraries costs as well."""
+    clip = clips["evening-plane"]
+    with subprocess.Popen(
+        [*COMMAND, "--port", "0", "--name", "here"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            port = int(re.search(r"here listens on .*:(\d+)\.", process.stderr.readline())[1])
+            url = f"http://127.0.0.1:{port}"
+            wait_until(lambda: httpx.get(f"{url}/ready").status_code == 200, "ready")
+
+            class Address:
+                url = f"ws://127.0.0.1:{port}/"
+
+            async def one():
+                begun = time.monotonic()
+                async with talk(Address, use_vad=True, word_timestamps=True) as client:
+                    await client.send(clip.samples)
+                    await client.finish()
+                return time.monotonic() - begun
+
+            took = [asyncio.run(one()) for _ in range(10)]
+        finally:
+            process.terminate()
+            process.communicate(timeout=30)
+    # The least of the others: a noisy machine makes sessions slower, never faster.
+    assert took[0] <= 2 * min(took[1:]) + 0.2, took

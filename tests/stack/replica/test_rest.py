@@ -376,3 +376,18 @@ def test_every_language_has_a_name(running):
     assert set(NAMES) == set(_LANGUAGE_CODES)
     assert NAMES["yue"] == "cantonese"
     assert NAMES["ht"] == "haitian creole"
+
+
+def test_one_model_for_all_files(start, transcriber, clip, monkeypatch):
+    """Older versions of upstream load a model for each request."""
+    loaded = []
+
+    def load(settings):
+        loaded.append(settings.model)
+        return transcriber
+
+    monkeypatch.setattr("stack.replica.server.load_transcriber", load)
+    with start() as replica:
+        for _ in range(3):
+            assert post(replica, wav(clip.samples[: 2 * RATE])).status_code == 200
+    assert len(loaded) == 1

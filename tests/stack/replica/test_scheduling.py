@@ -40,9 +40,9 @@ class Recording:
 
 
 @contextlib.asynccontextmanager
-async def scheduling(model, min_chunk=1.0, max_batch=1, **pace):
+async def scheduling(model, min_chunk=1.0, max_batch=1, idle_chunk=60.0, **pace):
     thread = InferenceThread()
-    pace = Pace(min_chunk=min_chunk, max_batch=max_batch, **pace)
+    pace = Pace(min_chunk=min_chunk, max_batch=max_batch, idle_chunk=idle_chunk, **pace)
     scheduler = Scheduler(model, thread, Metrics(), pace)
     running = asyncio.create_task(scheduler.run())
     try:
@@ -277,3 +277,46 @@ async def test_a_failing_call_ends_the_sessions_in_it():
             scheduler.notify(entry)
         await reach(lambda: all(entry.failure for entry in entries))
     assert scheduler.longest_wait == 0.0
+
+
+async def test_time_to_spare_brings_text_earlier():
+    model = Recording()
+    async with scheduling(model, min_chunk=1.0, idle_chunk=0.3) as scheduler:
+        session, entry = join(scheduler, "alone", 1.0)
+        scheduler.notify(entry)
+        await reach(lambda: session.unheard == 0)
+        for _ in range(3):
+            session.add(LOUD[: RATE * 3 // 10], time.monotonic())
+            scheduler.notify(entry)
+            await reach(lambda: session.unheard == 0)
+        assert len(model.batches) == 4
+        session.add(LOUD[: RATE // 10], time.monotonic())
+        scheduler.notify(entry)
+        assert scheduler.queue_depth == 0
+
+
+async def test_no_text_is_earlier_than_due_on_a_busy_replica():
+    """Passes that are not due take half of the thread's time at most."""
+    model = Recording(0.3)
+    async with scheduling(model, min_chunk=1.0, idle_chunk=0.1) as scheduler:
+        session, entry = join(scheduler, "alone", 1.0, window=30)
+        begun = time.monotonic()
+        while time.monotonic() - begun < 3.0:
+            session.add(LOUD[: RATE // 10], time.monotonic())
+            scheduler.notify(entry)
+            await asyncio.sleep(0.02)
+            # More comes than is heard: the session is due again and again only by idle_chunk.
+            if session.unheard >= 0.9:
+                break
+        busy = sum(0.3 for _ in model.batches) / max(1.0, time.monotonic() - begun)
+    assert busy <= 0.9
+
+
+async def test_a_single_syllable_is_not_guessed_at():
+    model = Recording()
+    async with scheduling(model, min_chunk=1.0, idle_chunk=0.1) as scheduler:
+        _, entry = join(scheduler, "begins", 0.5)
+        scheduler.notify(entry)
+        await asyncio.sleep(0)
+        assert scheduler.queue_depth == 0
+        assert not scheduler._may_be_early(entry)

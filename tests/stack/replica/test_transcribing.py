@@ -187,3 +187,29 @@ def test_speech_is_asked_for_once(transcriber, clips):
     more = Request(track, end, clip.samples, 0, end + len(clip.samples), asked=True)
     (heard,) = transcriber.transcribe([more])
     assert heard.batch == 1
+
+
+def test_prompts_and_hotwords_in_a_batch(transcriber, clips, monkeypatch):
+    """Upstream's batch path ignores hotwords."""
+    given = []
+
+    class Watching:
+        def __getattr__(self, name):
+            return getattr(original, name)
+
+        def generate(self, encoded, prompts, **options):
+            given.extend(prompts)
+            return original.generate(encoded, prompts, **options)
+
+    original = transcriber._model.model
+    monkeypatch.setattr(transcriber._model, "model", Watching())
+    tokenizer, _ = transcriber._tokenizer("en", "transcribe")
+    words = ["garden", "bridge"]
+    lengths = {transcriber.prompt_length(None, word) for word in words}
+    assert lengths == {2}, "the marker and a word: the scheduler may put them into one call"
+    samples = clips["minutes"].samples
+    heard = transcriber.transcribe(
+        [request_of(transcriber, samples, hotwords=word) for word in words]
+    )
+    assert [one.batch for one in heard] == [2, 2]
+    assert [tokenizer.decode(prompt[1:2]).strip() for prompt in given] == words
