@@ -94,22 +94,22 @@ def format_figure(value: float | None, unit: Unit, *, signed: bool = False) -> s
     """Write a figure in its unit; an unknown one is ``–``, never zero."""
     if value is None:
         return "–"
-    sign = "+" if signed else ""
+    sign = "+" if signed else ""  # and no minus before a zero: z
     match unit:
         case Unit.SECONDS:
             if abs(value) >= 100:
-                return f"{value:{sign}.0f} s"
-            return f"{value:{sign}.2f} s" if abs(value) >= 10 else f"{value:{sign}.3f} s"
+                return f"{value:{sign}z.0f} s"
+            return f"{value:{sign}z.2f} s" if abs(value) >= 10 else f"{value:{sign}z.3f} s"
         case Unit.FRACTION:
-            return f"{value * 100:{sign}.1f} %"
+            return f"{value * 100:{sign}z.1f} %"
         case Unit.CORES:
-            return f"{value:{sign}.2f} cores"
+            return f"{value:{sign}z.2f} cores"
         case Unit.BYTES:
             return f"{value / 2**20:{sign},.0f} MiB"
         case Unit.RATIO:
-            return f"{value:{sign}.2f}×"
+            return f"{value:{sign}z.2f}×"
         case Unit.COUNT:
-            return f"{value:{sign}.0f}"
+            return f"{value:{sign}z.0f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,6 +109,9 @@ class RunStore:
             raise RunFileError(
                 f"'{selector}' names {len(matches)} runs ({some}, …); give more of the name."
             )
+        broken = [one for one in self.entries() if one.problem and one.path.stem == named.stem]
+        if broken:
+            raise RunFileError(broken[0].problem or "")
         raise RunFileError(
             f"There is no run '{selector}' in {self.directory}; 'whisperctl runs' lists them."
         )

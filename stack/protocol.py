@@ -111,6 +111,11 @@ class SessionOptions(BaseModel):
     audio_format: AudioFormat = AudioFormat.FLOAT32
 
 
+def _plain(message: str) -> str:
+    """Say what pydantic says as a person would: 'it should be' instead of 'Input should be'."""
+    return message.replace("Input should", "it should").replace("String should", "it should")
+
+
 def parse_options(message: str | bytes) -> SessionOptions:
     """Parse a client's first message; raises ProtocolError that names the field at fault."""
     if len(message) > MAX_OPTIONS_BYTES:
@@ -131,10 +136,11 @@ def parse_options(message: str | bytes) -> SessionOptions:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "options"
         uid = given.get("uid")
-        raise ProtocolError(
-            f"Option '{field}' is not usable: {first['msg']}.",
-            uid[:256] if isinstance(uid, str) else "",
-        ) from None
+        if first["type"] == "missing":
+            text = f"Option '{field}' is missing; send it in the first message."
+        else:
+            text = f"Option '{field}' is not usable: {_plain(first['msg'])}."
+        raise ProtocolError(text, uid[:256] if isinstance(uid, str) else "") from None
 
 
 class Word(BaseModel):

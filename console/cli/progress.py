@@ -59,7 +59,7 @@ def _figures(event: StepProgress) -> str:
     words = format_figure(event.words.wer if event.words else None, Unit.FRACTION)
     failed = f"  {event.failed} failed" if event.failed else ""
     return (
-        f"{event.row.sessions} sessions  p50 {format_figure(event.row.latency_p50, Unit.SECONDS)}"
+        f"{event.row.sessions} {'session' if event.row.sessions == 1 else 'sessions'}  p50 {format_figure(event.row.latency_p50, Unit.SECONDS)}"
         f"  p95 {format_figure(event.row.latency_p95, Unit.SECONDS)}  WER {words}{failed}"
     )
 

@@ -19,6 +19,10 @@ from loadtest.store import RunStore
 
 def open_store(results_dir: ResultsOption) -> RunStore:
     """Open a results directory; runs whose writer died are recovered first."""
+    if results_dir.exists() and not results_dir.is_dir():
+        raise UserError(
+            f"{results_dir} is no directory; name the one that holds the runs.", exit_code=2
+        )
     store = RunStore(results_dir)
     for path in store.recover():
         typer.echo(f"Recovered the interrupted run {path.name}.", err=True)

@@ -82,10 +82,11 @@ async def receive_options(websocket: WebSocket) -> SessionOptions:
 
 
 async def send_problem(websocket: WebSocket, uid: str, text: str, code: int) -> None:
-    """Tell a client what is wrong and close."""
-    with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-        await websocket.send_text(render(Problem(uid=uid, status="ERROR", text=text)))
-        await websocket.close(code)
+    """Tell a client what is wrong and close; one that does not read is not waited for."""
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        async with asyncio.timeout(SLOW_READER):
+            await websocket.send_text(render(Problem(uid=uid, status="ERROR", text=text)))
+            await websocket.close(code)
 
 
 class Connection:
@@ -140,6 +141,8 @@ class Connection:
                 reason = await self._finish(reason, writer)
         except WebSocketDisconnect:
             reason = End.GONE
+        except TimeoutError:
+            reason = End.SLOW
         finally:
             self._scheduler.remove(self._entry)
             if self._second is not None:
@@ -210,10 +213,11 @@ class Connection:
         if reason is End.BAD_AUDIO:
             await send_problem(self._websocket, self._options.uid, self._complaint, BAD_DATA)
             return reason
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
             if reason is End.TIME:
                 await self._send(Disconnect(uid=self._options.uid))
-            await self._websocket.close(GOING_AWAY if reason is End.SHUTDOWN else NORMAL)
+            async with asyncio.timeout(SLOW_READER):
+                await self._websocket.close(GOING_AWAY if reason is End.SHUTDOWN else NORMAL)
         return reason
 
     def _on_progress(self) -> None:

@@ -169,7 +169,7 @@ class Replica:
         if self.state is not ReplicaState.DRAINING:
             self.state = ReplicaState.DRAINING
             self.changed.set()
-            _log.info("Draining; %d sessions go on.", self._busy)
+            _log.info("Draining; sessions that go on: %d.", self._busy)
 
     async def shut_down(self, deadline: float) -> None:
         """Drain, flush every session and close it; returns after ``deadline`` seconds at most."""
@@ -279,7 +279,10 @@ class Replica:
             return TRY_AGAIN_WAIT, self.state.value
         if len(self._connections) >= self.settings.max_sessions:
             return self._minutes_to_a_place(), "full"
-        wait = max(self.metrics.queue_wait, self._scheduler.longest_wait)
+        # A queue that is empty again is no reason to refuse anybody, however long it was.
+        wait = self._scheduler.longest_wait
+        if wait > 0:
+            wait = max(wait, self.metrics.queue_wait)
         if wait > self.settings.max_queue_wait:
             return self._minutes_to_a_place(), "busy"
         return None, ""

@@ -120,6 +120,11 @@ def test_figures_are_written_in_their_unit(value: float | None, unit: Unit, text
     assert format_figure(value, unit) == text
 
 
+def test_no_difference_has_no_minus() -> None:
+    assert format_figure(-0.0001, Unit.SECONDS, signed=True) == "+0.000 s"
+    assert format_figure(-0.00001, Unit.FRACTION) == "0.0 %"
+
+
 def test_the_slo_names_each_limit_that_was_missed() -> None:
     slo = Slo(p95_latency=0.3, success_rate=1.0, wer_over_baseline=0.1)
     run = example_run(

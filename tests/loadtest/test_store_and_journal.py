@@ -62,6 +62,8 @@ def test_broken_foreign_and_other_versions_are_listed_as_such(tmp_path: Path) ->
     assert "no schema" in (problems["list.json"] or "")
     assert "schema 99" in (problems["later.json"] or "")
     assert len(problems) == 4
+    with pytest.raises(RunFileError, match="not whole JSON"):
+        store.load("cut")
 
 
 def test_a_changed_file_is_read_again(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ def test_runs_lists_newest_first_and_what_is_broken(run: Command, results: Path)
     empty = run("runs", "--results-dir", results / "none")
     assert empty.code == 0
     assert "whisperctl load" in empty.out
+    wrong = run("runs", "--results-dir", results / "broken.json")
+    assert (wrong.code, "is no directory" in wrong.err) == (2, True)
 
 
 def test_show_says_everything_of_a_run(run: Command, results: Path) -> None:

@@ -87,6 +87,9 @@ async def test_a_busy_replica_takes_no_new_session(start, transcriber, talk, cli
             await one.finish()
             await other.finish()
         assert replica.metric('whisperlive_connections_rejected_total{reason="busy"}') == 1
+        replica.call(lambda: replica.replica.metrics.waited(60.0, live=True))
+        async with talk(replica) as welcome:  # the queue is empty, however long it just was
+            await welcome.finish()
 
 
 @pytest.mark.parametrize(
