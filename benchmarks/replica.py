@@ -8,7 +8,6 @@ import argparse
 import asyncio
 import json
 import platform
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +19,7 @@ from rich.console import Console
 from benchmarks.capacity import rungs
 from benchmarks.figures import LEGEND, capacity_table, figures_table, markdown
 from benchmarks.measuring import REPORTED, Comparison, Settings
-from benchmarks.servers import BASELINE, KEYS, Server, make
+from benchmarks.servers import BASELINE, KEYS, Server, end_in_order, make
 from loadtest.clips import ClipError
 from loadtest.plan import MAX_CLIENTS
 from stack.telemetry.environment import environment
@@ -143,11 +142,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 async def measure(comparison: Comparison, servers: Sequence[Server]) -> None:
     """Measure all servers, the one that gives the baseline first; SIGTERM cancels like Ctrl-C."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, task.cancel)
+    end_in_order()
     for server in sorted(servers, key=lambda server: server.key != BASELINE):
         await comparison.measure(server)
 

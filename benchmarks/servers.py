@@ -98,6 +98,15 @@ class Server:
         return both | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
 
 
+def end_in_order() -> None:
+    """Let SIGTERM and SIGHUP cancel the current task as Ctrl-C does, so that servers are stopped."""
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+
+
 def make(
     key: str, *, replica_options: Sequence[str] = (), upstream_options: Mapping[str, Any]
 ) -> Server:

@@ -20,7 +20,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.servers import make, running
+from benchmarks.servers import end_in_order, make, running
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
 from loadtest.plan import LoadPlan, Slo
@@ -125,7 +125,8 @@ async def watch(soak: Soak, pid: int, port: int) -> None:
 
 
 async def run(clients: int, minutes: float, options: list[str]) -> Soak:
-    """Soak a replica of our own."""
+    """Soak a replica of our own; SIGTERM ends it in order, like Ctrl-C."""
+    end_in_order()
     soak = Soak()
     with tempfile.TemporaryDirectory() as logs:
         server = make("ours-fitted", replica_options=options, upstream_options={})
@@ -163,7 +164,11 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("--replica-option", action="append", default=[])
     arguments = parser.parse_args()
-    soak = asyncio.run(run(arguments.clients, arguments.minutes, arguments.replica_option))
+    try:
+        soak = asyncio.run(run(arguments.clients, arguments.minutes, arguments.replica_option))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.stderr.write("Stopped before its end; nothing can be said.\n")
+        return 130
     Console().print(report(soak))
     growth = soak.growth
     return int(soak.failed > 0 or (growth is not None and growth > ALLOWED_GROWTH))
