@@ -99,7 +99,7 @@ class Server:
 
 
 def end_in_order() -> None:
-    """Let SIGTERM and SIGHUP cancel the current task as Ctrl-C does, so that servers are stopped."""
+    """Let SIGTERM and SIGHUP cancel the current task as Ctrl-C does: servers are stopped."""
     task = asyncio.current_task()
     assert task is not None  # noqa: S101
     loop = asyncio.get_running_loop()

@@ -58,10 +58,10 @@ def progress_view() -> ProgressView:
 def _figures(event: StepProgress) -> str:
     words = format_figure(event.words.wer if event.words else None, Unit.FRACTION)
     failed = f"  {event.failed} failed" if event.failed else ""
-    return (
-        f"{event.row.sessions} {'session' if event.row.sessions == 1 else 'sessions'}  p50 {format_figure(event.row.latency_p50, Unit.SECONDS)}"
-        f"  p95 {format_figure(event.row.latency_p95, Unit.SECONDS)}  WER {words}{failed}"
-    )
+    sessions = f"{event.row.sessions} session{'' if event.row.sessions == 1 else 's'}"
+    p50 = format_figure(event.row.latency_p50, Unit.SECONDS)
+    p95 = format_figure(event.row.latency_p95, Unit.SECONDS)
+    return f"{sessions}  p50 {p50}  p95 {p95}  WER {words}{failed}"
 
 
 def _print_finished(console: Console, event: StepFinished) -> None:
