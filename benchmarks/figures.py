@@ -11,8 +11,8 @@ from rich.table import Table
 from loadtest.runfile import Distribution, Run
 
 LEGEND = (
-    "median, p95: latency in seconds; final: the same of text that is certain; max: the largest, "
-    "of fewer than 20; CPU: seconds of CPU time of the server's processes, user and system, per "
+    "median, p95: latency in seconds; final: the same of text that is certain; word: from a word's "
+    "end to when it was shown; max: the largest, of fewer than 20; CPU: seconds of CPU time of the server's processes, user and system, per "
     "second of audio sent in the run."
 )
 DISTORTED = "load generator was late: doesn't count"
@@ -25,6 +25,7 @@ class Figures:
     clients: int
     latency: Distribution
     final_latency: Distribution
+    word_latency: Distribution
     wer: float | None
     success: float | None
     cpu_per_audio: float | None
@@ -69,6 +70,7 @@ def figures_of(run: Run, *, cpu_seconds: float | None, misses: Sequence[str]) ->
         clients=run.test_configuration.num_clients,
         latency=summary.latency,
         final_latency=summary.final_latency,
+        word_latency=summary.word_latency or Distribution(count=0),
         wer=summary.wer.wer if summary.wer else None,
         success=summary.successful_clients / ended if ended else None,
         cpu_per_audio=cpu_seconds / summary.audio_sent if known and cpu_seconds else None,
@@ -98,7 +100,10 @@ def capacity_table(results: Iterable[ServerResult]) -> Table:
 
 def figures_table(results: Iterable[ServerResult], counts: Sequence[int]) -> Table:
     """Return the table of the figures at fixed client counts; the first run of each is shown."""
-    table = _table("N", "median", "p95", "final median", "final p95", "WER", "success", "CPU")
+    table = _table(
+        *("N", "median", "p95", "word median", "word p95", "final median", "final p95"),
+        *("WER", "success", "CPU"),
+    )
     table.add_column("within limits")
     for result in results:
         for count in counts:
@@ -108,6 +113,8 @@ def figures_table(results: Iterable[ServerResult], counts: Sequence[int]) -> Tab
                     str(count),
                     _decimals(run.latency.median, 2),
                     _p95(run.latency),
+                    _decimals(run.word_latency.median, 2),
+                    _p95(run.word_latency),
                     _decimals(run.final_latency.median, 2),
                     _p95(run.final_latency),
                     _percent(run.wer),

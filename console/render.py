@@ -113,12 +113,15 @@ def run_details(run: Run) -> RenderableType:
     for name, values in (
         ("latency", summary.latency),
         ("final latency", summary.final_latency),
+        ("word latency", summary.word_latency),
+        ("word final latency", summary.word_final_latency),
         ("first result", summary.first_result),
         ("finish", summary.finish),
         ("connection", summary.connection_time),
         ("slip of the generator", summary.slip),
     ):
-        times.add_row(name, *_distribution_cells(values))
+        if values is not None and (values.count or not name.startswith("word")):
+            times.add_row(name, *_distribution_cells(values))
     lines: list[RenderableType] = [head, Text(), times, Text()]
     ended = summary.successful_clients + summary.failed_clients
     sessions = f"{summary.successful_clients} of {ended} sessions succeeded"

@@ -4,8 +4,9 @@ import random
 import uuid
 from collections.abc import Sequence
 
-from loadtest.clips import Clip
+from loadtest.clips import Clip, ClipWord
 from loadtest.plan import ClientAssignment, LoadPlan, Piece
+from loadtest.wer import normalise
 from stack.protocol import SAMPLE_RATE
 
 
@@ -56,7 +57,23 @@ def _pieces(
 
 
 def _whole(clip: Clip) -> Piece:
-    return Piece(path=clip.path, samples=clip.samples, reference=clip.reference)
+    return Piece(
+        path=clip.path,
+        samples=clip.samples,
+        reference=clip.reference,
+        word_ends=_word_ends(clip.words, clip.reference),
+    )
+
+
+def _word_ends(words: Sequence[ClipWord] | None, reference: str | None) -> tuple[float, ...] | None:
+    """Give where each word of the normalised reference ends, if the word times are of those."""
+    if words is None or reference is None:
+        return None
+    # "twenty-five" is two words to the word error rate, and one to whoever timed it.
+    timed = [(part, word.end) for word in words for part in normalise(word.word).split()]
+    if [part for part, _ in timed] != normalise(reference).split():
+        return None
+    return tuple(end for _, end in timed)
 
 
 def _cut(clip: Clip, samples: int) -> Piece | None:
@@ -73,10 +90,12 @@ def _cut(clip: Clip, samples: int) -> Piece | None:
     end = limit
     if len(fitting) < len(clip.words):
         end = min(limit, max(fitting[-1].end, clip.words[len(fitting)].start))
+    reference = " ".join(word.word for word in fitting)
     return Piece(
         path=clip.path,
         samples=int(end * SAMPLE_RATE),
-        reference=" ".join(word.word for word in fitting),
+        reference=reference,
+        word_ends=_word_ends(fitting, reference),
     )
 
 

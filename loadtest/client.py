@@ -22,7 +22,7 @@ from loadtest.measurement import SessionMeasurement
 from loadtest.plan import ClientAssignment, StepOrder
 from loadtest.runfile import ClientResult, Failure, Outcome
 from loadtest.statistics import distribution
-from loadtest.wer import word_errors
+from loadtest.wer import normalise, word_errors
 from stack.protocol import (
     END_OF_AUDIO,
     MAX_MESSAGE_BYTES,
@@ -58,6 +58,8 @@ class Stream:
     duration: float
     """Seconds."""
     reference: str | None
+    word_ends: tuple[float, ...] | None
+    """Where each word of the normalised reference ends, seconds; None where that is not known."""
     name: str
 
 
@@ -341,6 +343,7 @@ class LoadClient:
         # nothing of the text, and one cut off by the end of the run has no whole reference.
         if reference is not None and measured and outcome is not Outcome.INCOMPLETE:
             errors = word_errors([(reference, transcript)])
+        shown, certain = self._word_latencies()
         return ClientResult(
             client_id=self.assignment.index,
             uid=self.assignment.uid,
@@ -366,7 +369,15 @@ class LoadClient:
             slip=distribution(self.slip),
             latency_samples=measured.latency if measured else [],
             final_latency_samples=measured.final_latency if measured else [],
+            word_latency_samples=shown,
+            word_final_latency_samples=certain,
         )
+
+    def _word_latencies(self) -> tuple[list[float], list[float]]:
+        stream, measured = self.stream, self.measurement
+        if measured is None or stream.reference is None or stream.word_ends is None:
+            return [], []
+        return measured.word_latencies(normalise(stream.reference).split(), stream.word_ends)
 
 
 async def _sleep_until(moment: float, stopping: asyncio.Event) -> bool:

@@ -217,13 +217,23 @@ def _metrics(runs: Sequence[Run]) -> list[MetricRow]:
         row("success", Unit.FRACTION, _success, higher),
         row("failed sessions", Unit.COUNT, lambda run: run.summary.failed_clients, lower),
     ]
-    for title, name in (("latency", "latency"), ("final latency", "final_latency")):
+    timed = [("latency", "latency"), ("final latency", "final_latency")]
+    for title, name in (
+        ("word latency", "word_latency"),
+        ("word final latency", "word_final_latency"),
+    ):
+        # Clips without word times, and runs of earlier versions, have none.
+        if any(getattr(run.summary, name) and getattr(run.summary, name).count for run in runs):
+            timed.append((title, name))
+    for title, name in timed:
         for label, part in (("median", "median"), ("p95", "p95"), ("p99", "p99"), ("max", "max")):
             rows.append(
                 row(
                     f"{title} {label}",
                     Unit.SECONDS,
-                    lambda run, name=name, part=part: getattr(getattr(run.summary, name), part),  # type: ignore[misc]
+                    lambda run, name=name, part=part: getattr(  # type: ignore[misc]
+                        getattr(run.summary, name), part, None
+                    ),
                     lower,
                     0.01,
                 )

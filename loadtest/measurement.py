@@ -6,8 +6,10 @@ scheduled time, so a late generator can't flatter the server.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from loadtest.word_latency import Shown, Spoken, word_latencies
 from stack.protocol import Segment
 
 _SAME_TIME = 1e-3
@@ -27,7 +29,10 @@ class SessionMeasurement:
     final_latency: list[float] = field(default_factory=list)
     first_text_at: float | None = None
     last_text_at: float | None = None
-    _completed: list[Segment] = field(default_factory=list)
+    completed: list[tuple[float, str]] = field(default_factory=list)
+    """Arrival and text of every completed segment, in order."""
+    shown: list[Shown] = field(default_factory=list)
+    """What was to be seen after each message that changed it."""
     _seen: set[tuple[float, float, str]] = field(default_factory=set)
     _unfinished: Segment | None = None
     _final: str | None = None
@@ -52,6 +57,8 @@ class SessionMeasurement:
         if not any(not segment.completed for segment in segments):
             self._unfinished = None
         if self.transcript != before:
+            unfinished = self._unfinished.text if self._unfinished is not None else ""
+            self.shown.append(Shown(received, len(self.completed), unfinished))
             self.last_text_at = received
             if self.first_text_at is None:
                 self.first_text_at = received
@@ -81,7 +88,7 @@ class SessionMeasurement:
         if key in self._seen:
             return
         self._seen.add(key)
-        self._completed.append(segment)
+        self.completed.append((received, segment.text))
         reached = self._heard(segment.end)
         if reached > self._reached_final + _SAME_TIME:
             self._reached_final = reached
@@ -93,6 +100,18 @@ class SessionMeasurement:
         Models round ends up; without the limit that would make latencies too small.
         """
         return min(end, self.sent_chunks * self.chunk)
+
+    def word_latencies(
+        self, words: Sequence[str], ends: Sequence[float]
+    ) -> tuple[list[float], list[float]]:
+        """Give seconds from spoken to shown and to completed, of the words that came out right.
+
+        ``words``: the normalised reference; ``ends``: where each ends, seconds from the start.
+        """
+        spoken = [
+            Spoken(word, self._scheduled_for(end)) for word, end in zip(words, ends, strict=True)
+        ]
+        return word_latencies(spoken, self.completed, self.shown)
 
     def _scheduled_for(self, position: float) -> float:
         """Return the scheduled time of the chunk that holds the audio just before ``position``."""
@@ -107,7 +126,7 @@ class SessionMeasurement:
         """
         if self._final is not None:
             return self._final
-        parts = [segment.text.strip() for segment in self._completed]
+        parts = [text.strip() for _, text in self.completed]
         if self._unfinished is not None:
             parts.append(self._unfinished.text.strip())
         return " ".join(parts)

@@ -89,6 +89,9 @@ class Piece(BaseModel):
     """Samples played, from the clip's start."""
     reference: str | None
     """Reference text of just those samples; None where the clip has none."""
+    word_ends: tuple[float, ...] | None = None
+    """Where each word of the normalised reference ends, seconds from the clip's start; None where
+    the clip has no word times, or others than its reference has words."""
 
 
 class StepOrder(BaseModel):

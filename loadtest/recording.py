@@ -192,6 +192,8 @@ class StepRecord:
             ),
             latency=_pooled(clients, "latency_samples"),
             final_latency=_pooled(clients, "final_latency_samples"),
+            word_latency=_pooled(clients, "word_latency_samples"),
+            word_final_latency=_pooled(clients, "word_final_latency_samples"),
             first_result=_pooled(clients, "first_result"),
             finish=_pooled(clients, "finish"),
             connection_time=_pooled(clients, "connection_time"),

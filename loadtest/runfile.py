@@ -121,6 +121,10 @@ class ClientResult(_Part):
     """Actual minus scheduled send time of this client's chunks."""
     latency_samples: list[float] = []
     final_latency_samples: list[float] = []
+    word_latency_samples: list[float] = []
+    """Seconds from each word's end to when it was first shown, of the words that came out right."""
+    word_final_latency_samples: list[float] = []
+    """The same, to when it was first completed."""
 
 
 class LoadDistribution(_Part):
@@ -176,6 +180,10 @@ class Summary(_Part):
     average_processing_time: float | None = None
     latency: Distribution
     final_latency: Distribution
+    word_latency: Distribution | None = None
+    """Seconds from a word's end to when it was first shown; None in runs of earlier versions."""
+    word_final_latency: Distribution | None = None
+    """The same, to when it was first completed."""
     first_result: Distribution
     finish: Distribution
     connection_time: Distribution

@@ -133,5 +133,18 @@ def encode_stream(pieces: tuple[Piece, ...], order: StepOrder) -> Stream:
             if any(reference is None for reference in references)
             else " ".join(reference for reference in references if reference)
         ),
+        word_ends=_word_ends(pieces),
         name="+".join(piece.path.name for piece in pieces),
     )
+
+
+def _word_ends(pieces: tuple[Piece, ...]) -> tuple[float, ...] | None:
+    """Give where the words of all pieces end in the stream; None if one piece has no word times."""
+    ends: list[float] = []
+    start = 0.0
+    for piece in pieces:
+        if piece.word_ends is None:
+            return None
+        ends.extend(start + end for end in piece.word_ends)
+        start += piece.samples / SAMPLE_RATE
+    return tuple(ends)

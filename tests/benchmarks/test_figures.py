@@ -18,7 +18,7 @@ from benchmarks.figures import (
 from loadtest.statistics import distribution
 
 HEADING = [
-    *("server", "N", "median", "p95", "final median", "final p95"),
+    *("server", "N", "median", "p95", "word median", "word p95", "final median", "final p95"),
     *("WER", "success", "CPU", "within limits"),
 ]
 
@@ -30,6 +30,7 @@ def figures(clients=1, p95=0.5, **values):
                 "clients": clients,
                 "latency": distribution([p95] * 20),
                 "final_latency": distribution([1.25, 1.5]),
+                "word_latency": distribution([0.3] * 20),
                 "wer": 0.0123,
                 "success": 1.0,
                 "cpu_per_audio": 0.0456,
@@ -64,10 +65,11 @@ def test_figures_are_taken_from_the_run():
 
 def test_a_row_for_each_measured_count_with_its_first_run():
     result = ServerResult("ours", runs={1: [figures(1)], 4: [figures(4, p95=0.7), figures(4)]})
+    rest = ["0.30", "0.30", "1.38", "max 1.50", "1.2%", "100%", "0.046", "yes"]
     assert cells(figures_table([result], [1, 2, 4])) == [
         HEADING,
-        ["ours", "1", "0.50", "0.50", "1.38", "max 1.50", "1.2%", "100%", "0.046", "yes"],
-        ["ours", "4", "0.70", "0.70", "1.38", "max 1.50", "1.2%", "100%", "0.046", "yes"],
+        ["ours", "1", "0.50", "0.50", *rest],
+        ["ours", "4", "0.70", "0.70", *rest],
     ]
 
 
@@ -75,13 +77,14 @@ def test_what_is_unknown_is_a_dash():
     unknown = figures(
         latency=distribution([]),
         final_latency=distribution([]),
+        word_latency=distribution([]),
         wer=None,
         success=None,
         cpu_per_audio=None,
         misses=("no latency was measured",),
     )
     row = cells(figures_table([ServerResult("ours", runs={1: [unknown]})], [1]))[1]
-    assert row == ["ours", "1", *["–"] * 7, "no: no latency was measured"]
+    assert row == ["ours", "1", *["–"] * 9, "no: no latency was measured"]
 
 
 def test_a_distorted_run_does_not_count():
