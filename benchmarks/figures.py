@@ -12,8 +12,8 @@ from loadtest.runfile import Distribution, Run
 
 LEGEND = (
     "median, p95: latency in seconds; final: the same of text that is certain; word: from a word's "
-    "end to when it was shown; max: the largest, of fewer than 20; CPU: seconds of CPU time of the server's processes, user and system, per "
-    "second of audio sent in the run."
+    "end to when it was shown; max: the largest, of fewer than 20; CPU: seconds of CPU time of the "
+    "server's processes, user and system, per second of audio sent in the run."
 )
 DISTORTED = "load generator was late: doesn't count"
 

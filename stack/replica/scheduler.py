@@ -127,8 +127,10 @@ class Scheduler:
         return entry
 
     def remove(self, entry: Entry) -> None:
-        """Forget a session and the work it has left."""
+        """Forget a session and the work it has left; its audio goes."""
         self._entries.pop(id(entry), None)
+        entry.on_progress = _nobody
+        entry.session.close()
 
     def notify(self, entry: Entry) -> None:
         """Look again: this session has new audio or is finishing."""
@@ -247,7 +249,8 @@ class Scheduler:
         self._metrics.called(seconds)
         self._busy.add(seconds)
         for entry, work, answer in zip(batch, works, answers, strict=True):
-            self._take(entry, work, answer, seconds)
+            if id(entry) in self._entries:  # it may have left meanwhile
+                self._take(entry, work, answer, seconds)
 
     def _take(self, entry: Entry, work: Pass, answer: Heard | Exception, seconds: float) -> None:
         """Give a session what its pass heard."""
@@ -263,11 +266,16 @@ class Scheduler:
             _log.exception("A pass failed; its session ends.")
             self._metrics.errors.labels("transcription").inc()
             entry.failure = error
-            self.remove(entry)
         else:
             self._metrics.passed(answer, work.request.seconds, seconds)
             self._count_heard(entry, session.heard - heard_before)
             entry.profile.passed(answer)
         entry.on_progress()
-        if entry.due_at <= now:
+        if entry.failure is not None:
+            self.remove(entry)
+        elif entry.due_at <= now:
             entry.due_since = now
+
+
+def _nobody() -> None:
+    """Tell nobody of a session's progress: it has left."""
