@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Final
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from typing import Final, TypeVar
 
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
@@ -16,7 +16,14 @@ from starlette.types import Message, Receive, Scope, Send
 from stack.protocol import Segment
 from stack.replica.audio_files import AudioFileError, decode
 from stack.replica.metrics import Metrics
-from stack.replica.rest_formats import MEDIA_TYPES, Transcription, event, problem, render
+from stack.replica.rest_formats import (
+    MEDIA_TYPES,
+    Transcription,
+    event,
+    failure_event,
+    problem,
+    render,
+)
 from stack.replica.rest_request import (
     MAX_BODY_BYTES,
     MAX_FILE_BYTES,
@@ -38,6 +45,19 @@ UNHEARD_LIMIT: Final = 60.0
 """Seconds of decoded audio that wait; the file is not decoded further meanwhile."""
 
 RETRY_SECONDS: Final = 5
+
+UPLOAD_PAUSE: Final = 30.0
+"""Seconds without a byte of an upload, after which its place is given to others."""
+
+UPLOAD_SECONDS: Final = 600.0
+"""Seconds that an upload takes at most."""
+
+READ_PAUSE: Final = 60.0
+"""Seconds in which a client reads nothing of its stream, after which it is given up."""
+
+FAILED: Final = "The transcription failed; the replica's log has the reason."
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger("stack.replica")
 
@@ -71,15 +91,17 @@ class Transcriptions:
             response = await self._serve(request)
         except RefusedError as error:
             body = problem(str(error), kind=error.kind, param=error.param, code=error.code)
-            headers = {"Retry-After": str(RETRY_SECONDS)} if error.status in (429, 503) else None
+            headers = {"Retry-After": str(RETRY_SECONDS)} if error.status in (429, 503) else {}
+            if error.status == 408:
+                headers["Connection"] = "close"  # the rest of the upload is not waited for
             response = JSONResponse(body, error.status, headers=headers)
         except ClientDisconnect:
             response = Response(status_code=499)
         except Exception:
             _log.exception("A transcription failed.")
             self._metrics.errors.labels("transcription").inc()
-            text = "The transcription failed; the replica's log has the reason."
-            response = JSONResponse(problem(text, kind="server_error", param=None, code=None), 500)
+            body = problem(FAILED, kind="server_error", param=None, code=None)
+            response = JSONResponse(body, 500)
         self._metrics.requests.labels(PATH, str(response.status_code)).inc()
         return response
 
@@ -94,6 +116,8 @@ class Transcriptions:
             work = Work(wanted, terms, scheduler)
             release.callback(work.close)
             if wanted.stream:
+                # Said with a status of its own while there is one to give.
+                await _unless_gone(request, work.open())
                 # The answer is over later than this function.
                 return _Streaming(self._events(work), release.pop_all())
             found = await _unless_gone(request, work.all())
@@ -140,7 +164,7 @@ class Transcriptions:
         declared = request.headers.get("content-length", "")
         if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
             raise too_large
-        kind = request.headers.get("content-type", "")
+        kind = request.headers.get("content-type", "").lower()
         if not kind.startswith("multipart/form-data"):
             raise RefusedError("Send the file and its options as multipart/form-data.")
         received = 0
@@ -148,7 +172,8 @@ class Transcriptions:
 
         async def counted() -> Message:
             nonlocal received
-            message = await receive()
+            async with asyncio.timeout(UPLOAD_PAUSE):
+                message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY_BYTES:
                 raise too_large
@@ -156,7 +181,15 @@ class Transcriptions:
 
         limited = Request(request.scope, counted)
         try:
-            return await limited.form(max_files=1, max_fields=32, max_part_size=64 * 1024)
+            async with asyncio.timeout(UPLOAD_SECONDS):
+                return await limited.form(max_files=1, max_fields=32, max_part_size=64 * 1024)
+        except TimeoutError:
+            raise RefusedError(
+                f"The upload stood still for {UPLOAD_PAUSE:.0f} s or took longer than "
+                f"{UPLOAD_SECONDS:.0f} s; send it again.",
+                status=408,
+                param="file",
+            ) from None
         except HTTPException as error:  # what Starlette makes of the parser's complaints
             raise RefusedError(f"The form can't be read: {error.detail.rstrip('.')}.") from None
         except (KeyError, ValueError):
@@ -164,15 +197,17 @@ class Transcriptions:
 
     async def _events(self, work: "Work") -> AsyncIterator[str]:
         try:
-            async for text in work.deltas():
-                yield event("delta", delta=text)
+            async with contextlib.aclosing(work.deltas()) as deltas:
+                async for text in deltas:
+                    yield event("delta", delta=text)
             yield event("done", text=work.result().text)
         except AudioFileError as error:
-            yield event("error", message=str(error))
+            kind, param, code = "invalid_request_error", "file", "invalid_file"
+            yield failure_event(problem(str(error), kind=kind, param=param, code=code))
         except Exception:
             _log.exception("A transcription failed.")
             self._metrics.errors.labels("transcription").inc()
-            yield event("error", message="The transcription failed.")
+            yield failure_event(problem(FAILED, kind="server_error", param=None, code=None))
 
 
 class _Streaming(StreamingResponse):
@@ -185,11 +220,17 @@ class _Streaming(StreamingResponse):
         self._release = release
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def sent(message: Message) -> None:
+            async with asyncio.timeout(READ_PAUSE):
+                await send(message)
+
         async with self._release:
-            await super().__call__(scope, receive, send)
+            # The server closes the connection of an answer that was not completed.
+            with contextlib.suppress(TimeoutError):
+                await super().__call__(scope, receive, sent)
 
 
-async def _unless_gone(request: Request, working: Awaitable[Transcription]) -> Transcription:
+async def _unless_gone(request: Request, working: Awaitable[_T]) -> _T:
     """Wait for the work, but not for a client that has left."""
     work = asyncio.ensure_future(working)
 
@@ -224,6 +265,12 @@ class Work:
             self._session, self._on_progress, priority=Priority.BATCH, min_chunk=terms.window
         )
         self._segments: list[Segment] = []
+        self._slices = decode(wanted.file.file)
+        self._first: Samples | None = None
+
+    async def open(self) -> None:
+        """Decode the beginning of the file, to see that it can be; raises AudioFileError."""
+        self._first = await self._decoded()
 
     def _on_progress(self) -> None:
         self._progress.set()
@@ -235,8 +282,8 @@ class Work:
             pass
         return self.result()
 
-    async def deltas(self) -> AsyncIterator[str]:
-        """Give the text as it is completed."""
+    async def deltas(self) -> AsyncGenerator[str, None]:
+        """Give the text as it is completed; after ``open`` or without."""
         feeding = asyncio.create_task(self._feed())
         try:
             while True:
@@ -259,27 +306,28 @@ class Work:
 
     async def _feed(self) -> None:
         """Decode the file into the session, no faster than it is heard."""
-        slices = decode(self._wanted.file.file)
         try:
-            while True:
-                samples = await asyncio.to_thread(_next, slices)
-                if samples is None:
-                    break
+            samples = self._first if self._first is not None else await self._decoded()
+            while samples is not None:
                 self._session.add(samples, time.monotonic())
                 self._scheduler.notify(self._entry)
                 while self._session.unheard > UNHEARD_LIMIT and self._entry.failure is None:
                     self._room.clear()
                     await self._room.wait()
+                samples = await self._decoded()
             self._session.finish()
             self._scheduler.notify(self._entry)
         finally:
             self._progress.set()
 
+    async def _decoded(self) -> Samples | None:
+        return await asyncio.to_thread(_next, self._slices)
+
     def result(self) -> Transcription:
         """Give what was transcribed."""
         return Transcription(
             segments=self._segments,
-            language=self._session.language or "en",
+            language=self._session.language,
             duration=self._session.received,
             with_segments=self._wanted.segments,
             with_words=self._wanted.words,

@@ -35,7 +35,8 @@ class Transcription:
     """The text of a file; times in seconds."""
 
     segments: Sequence[Segment]
-    language: str
+    language: str | None
+    """None when there was no speech to tell it by."""
     duration: float
     task: str = "transcribe"
     with_segments: bool = True
@@ -60,15 +61,12 @@ def render(found: Transcription, form: ResponseFormat) -> str:
             return json.dumps(_verbose(found), ensure_ascii=False)
         case ResponseFormat.SRT:
             blocks = [
-                f"{number}\n{_moment(one.start, ',')} --> {_moment(one.end, ',')}\n{_line(one)}\n"
+                f"{number}\n{_span(one, ',')}\n{_line(one)}\n"
                 for number, one in enumerate(found.segments, 1)
             ]
             return "\n".join(blocks)
         case ResponseFormat.VTT:
-            blocks = [
-                f"{_moment(one.start, '.')} --> {_moment(one.end, '.')}\n{_line(one)}\n"
-                for one in found.segments
-            ]
+            blocks = [f"{_span(one, '.')}\n{_escaped(_line(one))}\n" for one in found.segments]
             return "\n".join(["WEBVTT\n", *blocks])
 
 
@@ -77,8 +75,18 @@ def _line(segment: Segment) -> str:
     return " ".join(segment.text.replace("-->", "→").split())
 
 
-def _moment(seconds: float, mark: str) -> str:
-    milliseconds = round(seconds * 1000)
+def _escaped(line: str) -> str:
+    """Write a line as WebVTT wants it, where these two begin a tag and a character's name."""
+    return line.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _span(segment: Segment, mark: str) -> str:
+    start, end = round(segment.start * 1000), round(segment.end * 1000)
+    # Players leave out what ends when it begins.
+    return f"{_moment(start, mark)} --> {_moment(max(end, start + 1), mark)}"
+
+
+def _moment(milliseconds: int, mark: str) -> str:
     minutes, rest = divmod(milliseconds, 60_000)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02}:{minutes:02}:{rest // 1000:02}{mark}{rest % 1000:03}"
@@ -91,7 +99,7 @@ def _verbose(found: Transcription) -> dict[str, Any]:
     """
     body: dict[str, Any] = {
         "task": found.task,
-        "language": name_of(found.language),
+        "language": name_of(found.language) if found.language else "unknown",
         "duration": round(found.duration, 3),
         "text": found.text,
     }
@@ -126,6 +134,11 @@ def event(kind: str, **fields: str) -> str:
     """Render one server-sent event of a streamed transcription."""
     body = json.dumps({"type": f"transcript.text.{kind}", **fields}, ensure_ascii=False)
     return f"data: {body}\n\n"
+
+
+def failure_event(error: dict[str, Any]) -> str:
+    """Render an error as an event, in the shape in which OpenAI's clients look for one."""
+    return f"data: {json.dumps(error, ensure_ascii=False)}\n\n"
 
 
 def problem(message: str, *, kind: str, param: str | None, code: str | None) -> dict[str, Any]:
