@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 
 from stack.protocol import SAMPLE_RATE
+from stack.replica.mp4 import claims_too_much
 from stack.replica.voice import Samples
 
 SLICE: Final = 10 * SAMPLE_RATE
@@ -42,6 +43,8 @@ def decode(file: BinaryIO) -> Iterator[Samples]:
     """
     import av  # noqa: PLC0415 - slow to import
 
+    if claims_too_much(file):
+        raise AudioFileError("The file's index counts more samples than the file can hold.")
     allowed = {"format_whitelist": ",".join(KINDS), "codec_whitelist": _audio_decoders()}
     try:
         container = av.open(file, mode="r", container_options=allowed, metadata_errors="ignore")

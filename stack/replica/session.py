@@ -180,8 +180,6 @@ class Session:
         self.finishing = True
         self._finish_if_heard()
 
-    # Looks
-
     def settle(self, now: float) -> bool:
         """Do what needs no model and say whether that is all there was to do.
 

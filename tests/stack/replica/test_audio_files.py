@@ -1,6 +1,7 @@
 """Decoding of files that people send, and of files that nobody should."""
 
 import io
+import struct
 import subprocess
 import sys
 import tracemalloc
@@ -162,3 +163,19 @@ def test_any_damage_gives_samples_or_a_sentence(data, changes, length):
     assert said.endswith(".") != bool(len(found))
     assert np.isfinite(found).all()
     assert np.abs(found).max(initial=0) <= 1
+
+
+def with_samples(data: bytes, count: int, size: int) -> bytes:
+    """Let an MP4 file's index say that so many samples of one size follow."""
+    place = data.index(b"stsz") + 8
+    return data[:place] + struct.pack(">II", size, count) + data[place + 8 :]
+
+
+def test_an_index_that_counts_more_than_the_file_holds_is_not_believed():
+    """FFmpeg would make an entry of each: 60 million take two gigabytes."""
+    honest = encoded(TONE, "ipod", "aac")
+    assert seconds(honest) == pytest.approx(5, abs=0.2)
+    assert "counts more" in refused(with_samples(honest, 60_000_000, 1))
+    fragment = b"\0\0\0\x14trun\0\0\0\0" + struct.pack(">I", 4_000_000_000)
+    assert "counts more" in refused(honest + fragment)
+    assert "counts more" in refused(honest + b"\0\0\0\x20cmov\0\0\0\x10dcomzlib")

@@ -172,7 +172,7 @@ def process(log):
 
 
 async def measure(port, results):
-    """Stream two clips as people talk and give the median latency."""
+    """Stream two clips as people talk and give the median of what their words took to be shown."""
     plan = LoadPlan(
         clients=(2,),
         port=port,
@@ -185,7 +185,7 @@ async def measure(port, results):
             found = event.run
     assert found.summary.successful_clients == 2
     return statistics.median(
-        sample for client in found.clients for sample in client.latency_samples
+        sample for client in found.clients for sample in client.word_latency_samples
     )
 
 
@@ -215,8 +215,7 @@ async def test_others_hardly_notice_and_the_memory_comes_back(tmp_path):
             await asyncio.gather(attacking, return_exceptions=True)
         assert running.poll() is None, "the process lives"
         assert untold == []
-        # A pass and a message take a few ms on a quiet machine; half a chunk is this test's noise.
-        assert attacked <= 2 * alone + 0.05
+        assert attacked <= 2 * alone
         after = psutil.Process(running.pid).memory_info().rss
         assert after - before < 64 * 1024 * 1024
     log = (tmp_path / "log").read_text(encoding="utf-8")
