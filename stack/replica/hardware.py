@@ -1,5 +1,6 @@
 """What a model runs on: device, compute type, threads and batch, chosen from what is there."""
 
+import ctypes
 import os
 from dataclasses import dataclass
 from typing import Final
@@ -67,3 +68,17 @@ def calm_libraries(threads: int) -> None:
     os.environ.setdefault("MKL_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def give_back_memory() -> bool:
+    """Return the heap's free pages to the system; False where the C library can't.
+
+    glibc keeps what was ever needed at once. Batches and sessions of all lengths fragment the heap,
+    and the process seems to grow for hours although nothing is kept.
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError):
+        return False
+    trim(0)
+    return True

@@ -27,6 +27,7 @@ from stack.replica.connection import (
     receive_options,
     send_problem,
 )
+from stack.replica.hardware import give_back_memory
 from stack.replica.inference import InferenceThread
 from stack.replica.metrics import Metrics
 from stack.replica.rest import Transcriptions
@@ -38,6 +39,9 @@ from stack.status import ReplicaState
 
 MAX_HANDSHAKES: Final = 256
 """Connections that have not sent their options yet."""
+
+TIDY_SECONDS: Final = 20.0
+"""How often memory that is free is given back to the system; it takes some milliseconds."""
 
 ESTIMATE_SECONDS: Final = 1.0
 """How long an estimate of the time to a free place is used."""
@@ -94,6 +98,7 @@ class Replica:
         self._terms: Terms | None = None
         self._scheduler: Scheduler | None = None
         self._running: asyncio.Task[None] | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._connections: set[Connection] = set()
         self._departures = Departures()
         self._estimated = (0.0, 0.0)
@@ -127,7 +132,7 @@ class Replica:
         try:
             yield
         finally:
-            tasks = [task for task in (starting, self._running) if task is not None]
+            tasks = [task for task in (starting, self._running, self._tidying) if task is not None]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -159,10 +164,16 @@ class Replica:
         )
         self._scheduler = Scheduler(transcriber, self._thread, self.metrics, self.settings.pace)
         self._running = asyncio.create_task(self._scheduler.run())
+        self._tidying = asyncio.create_task(self._tidy())
         if self.state is ReplicaState.STARTING:
             self.state = ReplicaState.READY
         self.changed.set()
         _log.info("Ready after %.1f s.", time.monotonic() - begun)
+
+    async def _tidy(self) -> None:
+        """Give memory back now and then, in the thread that needs most of it, between two calls."""
+        while await self._thread.call(give_back_memory):  # noqa: ASYNC110 - there is no event in it
+            await asyncio.sleep(TIDY_SECONDS)
 
     def drain(self) -> None:
         """Take no new session; those there are go on."""

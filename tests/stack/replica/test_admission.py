@@ -8,7 +8,7 @@ import pytest
 from support.replica import Wrapping
 
 from stack.replica.admission import PRECISION, Departures
-from stack.replica.hardware import DeviceUnavailableError, choose
+from stack.replica.hardware import DeviceUnavailableError, choose, give_back_memory
 from stack.replica.scheduler import Pace
 from stack.spec import ReplicaSpec
 
@@ -134,3 +134,17 @@ def test_full_windows_are_not_batched_on_a_cpu():
 )
 def test_replicas_share_the_cores(spec, replicas, cores, expected):
     assert spec.threads_of(replicas, cores) == expected
+
+
+def test_memory_is_given_back_where_the_library_can(monkeypatch):
+    trimmed = []
+
+    class Library:
+        def malloc_trim(self, pad):
+            trimmed.append(pad)
+
+    monkeypatch.setattr("ctypes.CDLL", lambda _: Library())
+    assert give_back_memory()
+    assert trimmed == [0]
+    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    assert not give_back_memory()
