@@ -17,7 +17,8 @@ import psutil
 
 from benchmarks.upstream_environment import SERVER, VERSION, UpstreamUnavailableError, interpreter
 from stack.offline import MODEL_DIRECTORY
-from stack.process.parts import MODULE, free_port, last_line
+from stack.process.parts import free_port
+from stack.supervision.processes import MODULE, last_line
 
 KEYS: Final = ("ours-fitted", "ours-full", "upstream", "upstream-batch")
 BASELINE: Final = "upstream"

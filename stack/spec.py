@@ -9,6 +9,10 @@ DEFAULT_STACK_NAME: Final = "default"
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8990
 MAX_REPLICAS: Final = 64
+DEFAULT_IMAGE: Final = "whisperctl:latest"
+"""What ``whisperctl build`` makes."""
+DEFAULT_BALANCER_IMAGE: Final = "nginx:stable"
+"""nginx's official image."""
 
 StackName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
 """Lower case letters, digits, ``-`` and ``_``: it becomes a directory, a label and a host name."""
@@ -18,6 +22,7 @@ class EngineName(StrEnum):
     """What runs a stack's parts."""
 
     PROCESS = "process"
+    DOCKER = "docker"
 
 
 class Strategy(StrEnum):
@@ -25,6 +30,10 @@ class Strategy(StrEnum):
 
     ROUND_ROBIN = "round_robin"
     LEAST_CONNECTIONS = "least_connections"
+    IP_HASH = "ip_hash"
+    """One client address, one replica."""
+    CONSISTENT_HASH = "consistent_hash"
+    """One session uid (``?uid=``) or API key, one replica, while that lives."""
 
 
 class BalancerSpec(BaseModel):
@@ -76,6 +85,34 @@ class ReplicaSpec(BaseModel):
         return 1 if self.model == "offline" else max(1, cores // max(1, replicas))
 
 
+class Server(StrEnum):
+    """Whose server an image holds."""
+
+    AUTO = "auto"
+    """Ours where the image says so, else upstream's."""
+    WHISPERCTL = "whisperctl"
+    UPSTREAM = "upstream"
+    """WhisperLive's own: no warm start, no drain, no figures; those are unknown, not zero."""
+
+
+class ContainerSpec(BaseModel):
+    """What containers are made from and how much each may use; for the docker engine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: str = Field(default=DEFAULT_IMAGE, min_length=1)
+    """Image of the replicas."""
+    server: Server = Server.AUTO
+    balancer_image: str = Field(default=DEFAULT_BALANCER_IMAGE, min_length=1)
+    gpus: str = Field(default="auto", pattern=r"^(auto|none|all|spread|\d+(,\d+)*)$")
+    """``all``: every replica sees all cards; ``0,1``: these; ``spread``: one card each, in turn;
+    ``auto``: all where Docker has an NVIDIA runtime, else none."""
+    memory: int | None = Field(default=None, ge=64 * 2**20)
+    """Bytes that one replica may use; None: no limit but the machine's."""
+    pids: int = Field(default=1024, ge=32)
+    """Processes and threads of one container."""
+
+
 class StackSpec(BaseModel):
     """One stack: replicas + balancer under one name."""
 
@@ -86,5 +123,7 @@ class StackSpec(BaseModel):
     replicas: int = Field(default=2, ge=0, le=MAX_REPLICAS)
     replica: ReplicaSpec = ReplicaSpec()
     balancer: BalancerSpec = BalancerSpec()
+    containers: ContainerSpec | None = None
+    """None on engines without containers."""
     drain_timeout: float = Field(default=30.0, ge=0)
     """Seconds a draining replica may keep its last sessions."""

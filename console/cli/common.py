@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -38,7 +39,14 @@ def known_errors() -> tuple[type[Exception], ...]:
 NameOption = Annotated[
     str, typer.Option("--name", help="Name of the stack.", envvar="WHISPERCTL_STACK")
 ]
-EngineOption = Annotated[EngineName, typer.Option("--engine", help="What runs the stack's parts.")]
+EngineOption = Annotated[
+    EngineName | None,
+    typer.Option(
+        "--engine",
+        help="What runs the stack's parts; without it that of the running stack, else 'process'.",
+        envvar="WHISPERCTL_ENGINE",
+    ),
+]
 ResultsOption = Annotated[
     Path,
     typer.Option("--results-dir", help="Directory of saved runs.", envvar="WHISPERCTL_RESULTS_DIR"),
@@ -46,14 +54,40 @@ ResultsOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
-def engine_for(name: str = DEFAULT_STACK_NAME, engine: EngineName = EngineName.PROCESS) -> Engine:
+def engine_name(name: str, asked: EngineName | None) -> EngineName:
+    """Return the engine that was asked for, else that of the running stack, else 'process'."""
+    from stack.supervision.state import StackDirectory, state_root  # noqa: PLC0415
+
+    if asked is not None:
+        return asked
+    desired = StackDirectory(state_root() / name).read_desired()
+    return desired.spec.engine if desired is not None else EngineName.PROCESS
+
+
+def engine_for(name: str = DEFAULT_STACK_NAME, engine: EngineName | None = None) -> Engine:
     """Return the engine that looks after the stack of this name."""
-    match engine:
+    # Only here, so that 'whisperctl runs' doesn't load what it doesn't need.
+    match engine_name(name, engine):
         case EngineName.PROCESS:
-            # Only here, so that 'whisperctl runs' doesn't load what it doesn't need.
             from stack.process.engine import ProcessEngine  # noqa: PLC0415
 
             return ProcessEngine(name)
+        case EngineName.DOCKER:
+            from stack.docker.engine import DockerEngine  # noqa: PLC0415
+
+            return DockerEngine(name)
+
+
+def parse_bytes(option: str, text: str | None) -> int | None:
+    """Read a size such as ``512m`` or ``2g``; raises UserError that names the option."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if found is None:
+        raise UserError(
+            f"--{option} '{text}' is not a size; write it like 512m or 2g.", exit_code=2
+        )
+    return int(float(found[1]) * 1024 ** " kmgt".index(found[2] or " "))
 
 
 def run_async(work: Coroutine[Any, Any, T]) -> T:

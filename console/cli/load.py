@@ -30,7 +30,7 @@ from loadtest.verdict import series_verdict
 from stack.engine import Engine
 from stack.files import write_atomically
 from stack.protocol import AudioFormat
-from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, EngineName
+from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME
 from test_audio import CLIPS_DIRECTORY
 
 
@@ -109,7 +109,7 @@ def _load(
         typer.Option(min=0, help="How much WER may exceed the first step's, as a fraction."),
     ] = None,
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
 ) -> None:
     """Stream clips to a WhisperLive server as people talk, and measure what comes back.
 

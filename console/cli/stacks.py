@@ -1,6 +1,6 @@
 """Commands on a stack: up, status, scale, restart, logs, down."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -12,18 +12,23 @@ from console.cli.common import (
     NameOption,
     UserError,
     engine_for,
+    engine_name,
     out,
+    parse_bytes,
     print_json,
     run_async,
 )
 from console.render import status_table
 from stack.engine import Engine
 from stack.spec import (
+    DEFAULT_BALANCER_IMAGE,
     DEFAULT_HOST,
+    DEFAULT_IMAGE,
     DEFAULT_PORT,
     DEFAULT_STACK_NAME,
     MAX_REPLICAS,
     BalancerSpec,
+    ContainerSpec,
     EngineName,
     ReplicaSpec,
     StackSpec,
@@ -50,6 +55,7 @@ def make_spec(
     port: int = DEFAULT_PORT,
     strategy: Strategy = Strategy.LEAST_CONNECTIONS,
     drain_timeout: float = 30.0,
+    containers: Mapping[str, object] | None = None,
 ) -> StackSpec:
     """Build a spec from command-line values; raises UserError (exit 2) that names the bad one."""
     try:
@@ -67,6 +73,11 @@ def make_spec(
                 final_pass=final_pass,
             ),
             balancer=BalancerSpec(host=host, port=port, strategy=strategy),
+            containers=(
+                ContainerSpec.model_validate(containers or {})
+                if engine is EngineName.DOCKER
+                else None
+            ),
             drain_timeout=drain_timeout,
         )
     except ValidationError as error:
@@ -79,7 +90,7 @@ def make_spec(
 
 def _up(
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
     replicas: Annotated[
         int | None,
         typer.Option(
@@ -119,9 +130,25 @@ def _up(
         float,
         typer.Option(min=0, help="Seconds a replica that goes may keep its open sessions."),
     ] = 30.0,
+    image: Annotated[
+        str, typer.Option(help="docker: image of the replicas; upstream's will do, too.")
+    ] = DEFAULT_IMAGE,
+    balancer_image: Annotated[
+        str, typer.Option(help="docker: image with nginx.")
+    ] = DEFAULT_BALANCER_IMAGE,
+    gpus: Annotated[
+        str,
+        typer.Option(
+            help="docker: all, none, indexes such as 0,1, or spread (one card a replica, in turn)."
+        ),
+    ] = "auto",
+    memory: Annotated[
+        str | None, typer.Option(help="docker: limit of one replica, such as 2g.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a stack up, or adopt the one that runs, and wait until every replica takes sessions."""
+    engine = engine_name(name, engine)
     looks_after = engine_for(name, engine)
 
     async def bring_up() -> StackStatus:
@@ -146,13 +173,19 @@ def _up(
         port=port,
         strategy=strategy,
         drain_timeout=drain_timeout,
+        containers={
+            "image": image,
+            "balancer_image": balancer_image,
+            "gpus": gpus,
+            "memory": parse_bytes("memory", memory),
+        },
     )
     _show(run_async(bring_up()), {}, as_json=as_json)
 
 
 def _status(
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show the stack: every replica's state, sessions and use of CPU, memory and GPU."""
@@ -193,7 +226,7 @@ async def _and_say(engine: Engine, change: Callable[[], Awaitable[StackStatus]])
 def _scale(
     replicas: Annotated[int, typer.Argument(min=0, max=MAX_REPLICAS, help="How many replicas.")],
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
 ) -> None:
     """Change the number of replicas; one that goes keeps its sessions up to the drain timeout."""
     looks_after = engine_for(name, engine)
@@ -203,7 +236,7 @@ def _scale(
 def _restart(
     replica: Annotated[str, typer.Argument(help="Name of the replica, such as replica-1.")],
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
 ) -> None:
     """Replace one replica's process; its sessions may go on up to the drain timeout."""
     looks_after = engine_for(name, engine)
@@ -217,7 +250,7 @@ def _logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
     tail: Annotated[int, typer.Option(min=1, max=100_000, help="Lines to begin with.")] = 200,
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
 ) -> None:
     """Print what the stack's parts wrote."""
 
@@ -231,7 +264,7 @@ def _logs(
 
 def _down(
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
     drain: Annotated[bool, typer.Option("--drain", help="Let open sessions end first.")] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that may take.")] = 60.0,
 ) -> None:

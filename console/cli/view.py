@@ -11,6 +11,7 @@ from console.cli.common import (
     NameOption,
     ResultsOption,
     engine_for,
+    engine_name,
     run_async,
 )
 from console.cli.stacks import make_spec
@@ -19,7 +20,7 @@ from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
 from loadtest.store import RunStore
 from stack.engine import Engine
-from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, EngineName, StackSpec
+from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, StackSpec
 from test_audio import CLIPS_DIRECTORY
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 def _tui(
     name: NameOption = DEFAULT_STACK_NAME,
-    engine: EngineOption = EngineName.PROCESS,
+    engine: EngineOption = None,
     replicas: Annotated[int, typer.Option(min=1, help="Replicas that 'u' brings up.")] = 2,
     model: Annotated[str, typer.Option(help="Model that 'u' brings up.")] = "offline",
     port: Annotated[int, typer.Option(min=0, max=65535)] = DEFAULT_PORT,
@@ -36,7 +37,8 @@ def _tui(
     results_dir: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Open the console: watch the stack, scale it, put load on it, compare runs."""
-    spec = make_spec(name=name, engine=engine, replicas=replicas, model=model, port=port)
+    chosen = engine_name(name, engine)
+    spec = make_spec(name=name, engine=chosen, replicas=replicas, model=model, port=port)
     plan = LoadPlan(
         clients=(1, 2, 4),
         host=DEFAULT_HOST,

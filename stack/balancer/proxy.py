@@ -13,10 +13,12 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import parse_qs
 
 from stack.balancer.config import BalancerConfig, Target
 from stack.balancer.strategy import order
 from stack.protocol import REPLICA_HEADER
+from stack.spec import Strategy
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 HEAD_TIMEOUT: Final = 10.0
@@ -44,6 +46,8 @@ class _Head:
     raw: bytes
     path: str
     upgrade: bool
+    owner: str
+    """The session's uid, or the key it comes with; empty without either."""
 
 
 class Balancer:
@@ -106,11 +110,14 @@ class Balancer:
             await _answer(writer, "200 OK", self.status())
             return
         peer = writer.get_extra_info("peername")
-        forwarded = _prepare(request, str(peer[0]) if peer else "unknown")
+        address = str(peer[0]) if peer else "unknown"
+        forwarded = _prepare(request, address)
         config = self._config
         now = time.monotonic()
         turn, self._turn = self._turn, self._turn + 1
-        candidates = order(config.strategy, config.targets, turn, self._open)
+        hashed = config.strategy is Strategy.CONSISTENT_HASH and request.owner
+        key = request.owner if hashed else address
+        candidates = order(config.strategy, config.targets, turn, self._open, key)
         # False sorts before True: those that could not be reached lately come last.
         candidates.sort(key=lambda target: self._avoid_until.get(target.name, 0.0) > now)
         for target in candidates:
@@ -218,8 +225,17 @@ def _parse(head: bytes) -> _Head:
         name.strip().lower(): value.strip().lower()
         for name, _, value in (line.partition(b":") for line in lines[1:])
     }
-    path = parts[1].decode("latin-1").partition("?")[0]
-    return _Head(head, path, fields.get(b"upgrade") == b"websocket")
+    path, _, query = parts[1].decode("latin-1").partition("?")
+    try:
+        asked = parse_qs(query, max_num_fields=100)
+    except ValueError:
+        raise _BadRequestError("The query has too many fields.") from None
+    owner = (
+        *asked.get("uid", ()),
+        fields.get(b"authorization", b"").decode("latin-1"),
+        *asked.get("token", ()),
+    )
+    return _Head(head, path, fields.get(b"upgrade") == b"websocket", next(filter(None, owner), ""))
 
 
 def _prepare(request: _Head, peer: str) -> bytes:

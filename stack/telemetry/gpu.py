@@ -4,7 +4,7 @@ NVML calls block: call these from a thread.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -100,6 +100,15 @@ class GpuReader:
                     own = _card(handle, own)
                 found[pid] = _add(found[pid], own) if pid in found else own
         return found
+
+
+def gpu_use(uses: Sequence[GpuUse | None]) -> GpuUse | None:
+    """Put the processes of one replica together; None when none uses a GPU."""
+    known = [use for use in uses if use is not None]
+    total = known[0] if known else None
+    for use in known[1:]:
+        total = _add(total, use) if total is not None else use
+    return total
 
 
 def _utilisation(handle: Any) -> dict[int, float] | None:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -65,3 +65,15 @@ class ProcessReader:
                 continue
             found[pid] = ProcessUse(known.cpu(time.monotonic(), times.user + times.system), memory)
         return found
+
+
+def processes_use(uses: Sequence[ProcessUse | None]) -> ProcessUse | None:
+    """Put the processes of one replica together; None when nothing is known of any."""
+    known = [use for use in uses if use is not None]
+    if not known:
+        return None
+    shares = [use.cpu for use in known if use.cpu is not None]
+    memories = [use.memory for use in known if use.memory is not None]
+    return ProcessUse(
+        cpu=sum(shares) if shares else None, memory=sum(memories) if memories else None
+    )

@@ -8,8 +8,9 @@ from typing import Any, Final
 import httpx
 
 from stack.status import ReplicaSample
-from stack.telemetry.gpu import GpuReader, GpuUse
-from stack.telemetry.processes import ProcessReader, ProcessUse
+from stack.telemetry.gpu import GpuReader, GpuUse, gpu_use
+from stack.telemetry.processes import ProcessReader, ProcessUse, processes_use
+from stack.telemetry.service import ask_status
 
 _ANSWER_TIMEOUT: Final = 0.5
 _BLOCKING_TIMEOUT: Final = 0.7
@@ -23,7 +24,8 @@ class Source:
     """Where a replica's figures come from."""
 
     name: str
-    pid: int | None
+    pids: tuple[int, ...]
+    """Its processes on this machine: one, or all of a container's."""
     address: str | None
     """``host:port`` of its HTTP side."""
 
@@ -39,7 +41,7 @@ class Sampler:
 
     async def sample(self, sources: Sequence[Source]) -> Mapping[str, ReplicaSample]:
         """Return one sample a source, by name."""
-        pids = [source.pid for source in sources if source.pid is not None]
+        pids = [pid for source in sources for pid in source.pids]
         if not self._read_before and pids:
             self._read_before = True
             await self._blocking("processes", self._processes.read, pids)
@@ -48,11 +50,13 @@ class Sampler:
             processes, gpu, *answers = await asyncio.gather(
                 self._blocking("processes", self._processes.read, pids),
                 self._blocking("gpu", self._gpu.use, pids),
-                *(self._ask(client, source.address) for source in sources),
+                *(ask_status(client, source.address) for source in sources),
             )
         return {
             source.name: combine(
-                (processes or {}).get(source.pid), (gpu or {}).get(source.pid), answer
+                processes_use([(processes or {}).get(pid) for pid in source.pids]),
+                gpu_use([(gpu or {}).get(pid) for pid in source.pids]),
+                answer or {},
             )
             for source, answer in zip(sources, answers, strict=True)
         }
@@ -68,15 +72,6 @@ class Sampler:
             return await asyncio.wait_for(asyncio.shield(future), _BLOCKING_TIMEOUT)
         except TimeoutError:
             return None
-
-    async def _ask(self, client: httpx.AsyncClient, address: str | None) -> dict[str, Any]:
-        if address is None:
-            return {}
-        try:
-            answer = (await client.get(f"http://{address}/status")).json()
-        except (httpx.HTTPError, ValueError):
-            return {}
-        return answer if isinstance(answer, dict) else {}
 
 
 def combine(

@@ -105,8 +105,41 @@ def test_least_connections_takes_the_idlest_and_parts_ties_by_turn() -> None:
     assert set(tied) == {"b", "c"}
 
 
+def test_hashes_move_only_the_keys_of_the_replica_that_goes() -> None:
+    targets = [target(name, 1) for name in "abcd"]
+    keys = [f"session-{number}" for number in range(2000)]
+
+    def chosen(among: list[Target]) -> dict[str, str]:
+        return {key: order(Strategy.CONSISTENT_HASH, among, 7, {}, key)[0].name for key in keys}
+
+    before, after = chosen(targets), chosen(targets[:3])
+    assert all(after[key] == before[key] for key in keys if before[key] != "d")
+    assert all(400 < count < 600 for count in Counter(before.values()).values())
+    assert chosen(targets[::-1]) == before, "in whatever order they are named"
+
+
+async def test_one_uid_key_or_address_one_replica(echoes: list[Target]) -> None:
+    async def spread(balancer_port: int, addresses: list[str], **headers: str) -> Counter[str]:
+        found: Counter[str] = Counter()
+        for address in addresses:
+            url = f"ws://127.0.0.1:{balancer_port}/{address}"
+            async with connect(url, additional_headers=headers) as session:
+                assert session.response is not None
+                found[session.response.headers["X-Replica"]] += 1
+        return found
+
+    async with balancing(*echoes, strategy=Strategy.CONSISTENT_HASH) as (_, port):
+        assert len(await spread(port, ["?uid=one&token=a"] * 8)) == 1
+        assert len(await spread(port, [f"?uid={number}" for number in range(24)])) == 3
+        assert len(await spread(port, ["?token=key"] * 8)) == 1
+        assert len(await spread(port, [""] * 8, Authorization="Bearer key")) == 1
+        assert len(await spread(port, [""] * 8)) == 1, "by address where there is nothing else"
+    async with balancing(*echoes, strategy=Strategy.IP_HASH) as (_, port):
+        assert len(await spread(port, [f"?uid={number}" for number in range(12)])) == 1
+
+
 async def test_each_strategy_spreads_as_it_says(echoes: list[Target]) -> None:
-    for strategy in Strategy:
+    for strategy in (Strategy.ROUND_ROBIN, Strategy.LEAST_CONNECTIONS):
         async with (
             balancing(*echoes, strategy=strategy) as (balancer, port),
             contextlib.AsyncExitStack() as sessions,

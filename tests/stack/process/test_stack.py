@@ -18,9 +18,10 @@ from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
 from stack.process import parts
 from stack.process.engine import ProcessEngine
-from stack.process.state import StackDirectory
 from stack.spec import BalancerSpec, ReplicaSpec
 from stack.status import ReplicaState, StackState, StackStatus
+from stack.supervision import processes
+from stack.supervision.state import StackDirectory
 from tests.stack.process.conftest import NAME, family, spec, until
 
 
@@ -150,7 +151,7 @@ async def test_a_killed_supervisor_takes_nothing_with_it(engine: ProcessEngine, 
     assert status.balancer is not None
     async with session(status.balancer.address) as open_session:
         for process in family(root):
-            if "stack.process" in process.cmdline():
+            if "stack.supervision" in process.cmdline():
                 process.kill()
         now = await reach(engine, lambda now: not now.supervised, "nobody supervises")
         assert now.replicas[0].pid == status.replicas[0].pid
@@ -255,8 +256,8 @@ def _is_supervisor(process: psutil.Process) -> bool:
     try:
         # Between fork and exec a part it starts still looks like the supervisor.
         parent = process.parent()
-        forked = parent is not None and "stack.process" in parent.cmdline()
-        return "stack.process" in process.cmdline() and not forked
+        forked = parent is not None and "stack.supervision" in parent.cmdline()
+        return "stack.supervision" in process.cmdline() and not forked
     except psutil.Error:
         return False
 
@@ -304,9 +305,9 @@ async def test_a_part_that_nobody_knows_of_is_ended(engine: ProcessEngine, root:
     desired = StackDirectory(logs.parent).read_desired()
     assert desired is not None
     command = parts.replica_command(desired.spec, "replica-9", parts.free_port())
-    orphan = parts.start(command, logs / "replica-9.log")
+    orphan = processes.start(command, logs / "replica-9.log")
     for process in family(root):
-        if "stack.process" in " ".join(process.cmdline()):
+        if "stack.supervision" in " ".join(process.cmdline()):
             process.kill()
     await reach(engine, lambda status: not status.supervised, "the supervisor's end")
     await engine.scale(1)
@@ -318,15 +319,15 @@ async def test_a_part_that_nobody_knows_of_is_ended(engine: ProcessEngine, root:
 def test_a_log_that_grew_too_large_is_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(parts, "LOG_LIMIT", 100)
+    monkeypatch.setattr(processes, "LOG_LIMIT", 100)
     log = tmp_path / "replica-1.log"
     with log.open("a") as writer:
         writer.write("old line\n" * 20)
         writer.flush()
-        parts.bound(tmp_path)
+        processes.bound(tmp_path)
         assert log.stat().st_size == 0
         writer.write("new line\n")
     assert log.read_text() == "new line\n"
     assert (tmp_path / "replica-1.old.log").read_text().count("old line") == 20
-    parts.bound(tmp_path)
+    processes.bound(tmp_path)
     assert log.read_text() == "new line\n"

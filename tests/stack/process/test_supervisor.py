@@ -12,9 +12,10 @@ from stack.engine import StackError
 from stack.process import logs, parts
 from stack.process.engine import ProcessEngine
 from stack.process.preflight import check_memory, check_model, replica_memory
-from stack.process.state import Desired, Phase, ProcessIdentity, StackDirectory
-from stack.process.supervisor import BACKOFF_LONGEST, backoff, supervise
+from stack.process.runtime import ProcessRuntime
 from stack.status import ReplicaState, StackState
+from stack.supervision.state import Desired, Phase, ProcessIdentity, StackDirectory
+from stack.supervision.supervisor import BACKOFF_LONGEST, backoff, supervise
 from tests.stack.process.conftest import NAME, family, spec, until
 
 
@@ -27,7 +28,7 @@ async def supervised(engine: ProcessEngine, root: Path, monkeypatch: pytest.Monk
 
     def begin() -> None:
         if not tasks or tasks[-1].done():
-            tasks.append(loop.create_task(supervise(directory)))
+            tasks.append(loop.create_task(supervise(directory, ProcessRuntime(directory))))
 
     monkeypatch.setattr(
         ProcessEngine, "_ensure_supervisor", lambda _: loop.call_soon_threadsafe(begin)
@@ -80,7 +81,7 @@ async def test_one_supervisor_does_it_all(supervised, root: Path) -> None:
 async def test_a_silent_replica_is_unhealthy_and_well_again(
     supervised, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stack.process.supervisor.UNHEALTHY_AFTER", 0.5)
+    monkeypatch.setattr("stack.supervision.supervisor.UNHEALTHY_AFTER", 0.5)
     engine, _ = supervised
     status = await engine.up(spec(1))
     pid = status.replicas[0].pid
@@ -141,7 +142,7 @@ def test_a_supervisor_gives_way_to_the_one_there_is(root: Path) -> None:
     assert handle is not None
     assert directory.is_supervised()
     assert directory.claim_supervision() is None
-    assert asyncio.run(supervise(directory, patience=0.1)) == 0
+    assert asyncio.run(supervise(directory, ProcessRuntime(directory), patience=0.1)) == 0
     os.close(handle)
     assert not directory.is_supervised()
 

@@ -184,9 +184,9 @@ async def test_a_dead_or_silent_replica_costs_its_own_cells_only(address: str) -
         hanging = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
         samples = await Sampler().sample(
             [
-                Source("replica-1", own, address),
-                Source("replica-2", None, None),
-                Source("replica-3", own, hanging),
+                Source("replica-1", (own,), address),
+                Source("replica-2", (), None),
+                Source("replica-3", (own,), hanging),
             ]
         )
     assert (samples["replica-1"].sessions, samples["replica-1"].queue_depth) == (3, 2)
@@ -213,7 +213,7 @@ async def test_a_driver_that_hangs_costs_its_own_cells_only(
     try:
         for _ in range(3):
             began = time.monotonic()
-            samples = await sampler.sample([Source("replica-1", psutil.Process().pid, address)])
+            samples = await sampler.sample([Source("replica-1", (psutil.Process().pid,), address)])
             assert time.monotonic() - began < 5
             assert samples["replica-1"].memory
             assert samples["replica-1"].sessions == 3

@@ -7,31 +7,26 @@ on from the state directory where a killed one left off, and adopts what runs.
 import asyncio
 import logging
 import os
-import signal
-import subprocess
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
-from stack.balancer.config import BalancerConfig, Target
-from stack.files import write_atomically
-from stack.process import parts
-from stack.process.state import (
-    EVENTS_KEPT,
+from stack.balancer.config import Target
+from stack.engine import StackError
+from stack.status import ReplicaState
+from stack.supervision.events import EventLog
+from stack.supervision.runtime import BalancerRefusesError, Runtime
+from stack.supervision.state import (
     Desired,
+    Part,
     Phase,
-    ProcessIdentity,
     ReplicaRecord,
     StackDirectory,
     State,
 )
-from stack.status import ReplicaState, StackEvent
 
-INTERVAL: Final = 0.25
-"""Seconds between two comparisons."""
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_LONGEST: Final = 30.0
 STABLE: Final = 60.0
@@ -53,10 +48,10 @@ def backoff(failures: int) -> float:
 class Supervisor:
     """Looks after one stack until it is down."""
 
-    def __init__(self, directory: StackDirectory) -> None:
+    def __init__(self, directory: StackDirectory, runtime: Runtime) -> None:
         self._directory = directory
+        self._runtime = runtime
         self._state = directory.read_state()
-        self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._answers: dict[str, dict[str, Any]] = {}
         self._answered_at: dict[str, float] = {}
         self._retry_at: dict[str, float] = {}
@@ -64,89 +59,95 @@ class Supervisor:
         self._ended_at: dict[str, float] = {}
         self._drain_asked: set[str] = set()
         self._balancer_retry_at = 0.0
+        self._refused = ""
+        """Why the balancer did not take its last configuration."""
+        self._trouble = ""
+        """What keeps the engine itself from answering."""
         self._written: State | None = None
-        self._sequence = max((event.sequence for event in self._state.events), default=0)
+        self._event = EventLog(self._state).add
 
     async def run(self) -> None:
         """Supervise until the stack is down; its directory is gone then."""
         if self._state.replicas:
             self._event("stack", "A new supervisor has taken over.")
-        known = {record.process.pid for record in self._state.replicas if record.process}
-        known |= {self._state.balancer.process.pid} if self._state.balancer.process else set()
-        for pid in await asyncio.to_thread(parts.end_orphans, self._directory.logs, known):
-            self._event("stack", f"Process {pid} belonged to nobody and was ended.")
+        for done in await asyncio.to_thread(self._runtime.adopt, self._state):
+            self._event("stack", done)
         async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT, trust_env=False) as client:
             while True:
                 desired = await asyncio.to_thread(self._directory.read_desired)
                 if desired is None:
                     # Somebody deleted the directory: end what we know of rather than leave it.
-                    await self._shut_down(client, drain=0.0)
+                    await self._shut_down(client, None, drain=0.0)
                     return
                 if desired.phase is Phase.DOWN:
                     await self._go_down(client, desired)
                     return
                 try:
                     await self.step(client, desired)
+                    self._trouble = ""
+                except StackError as error:
+                    # The engine itself is away: what runs is neither dead nor to be started.
+                    if str(error) != self._trouble:
+                        self._trouble = str(error)
+                        self._event("stack", self._trouble, severity="error")
+                        await asyncio.to_thread(self._save)
                 except Exception:
                     # A full disk, say: the stack is better off watched than alone.
                     _log.exception("A comparison failed; the next one follows.")
-                await asyncio.sleep(INTERVAL)
+                await asyncio.sleep(self._runtime.interval)
 
     async def step(self, client: httpx.AsyncClient, desired: Desired) -> None:
         """Compare once and mend what differs."""
-        await asyncio.to_thread(self._reap)
-        self._note_deaths()
-        await self._ask(client, [record for record in self._state.replicas if record.process])
+        await asyncio.to_thread(self._runtime.refresh)
+        await asyncio.to_thread(self._note_deaths)
+        await self._ask(client, [each for each in self._state.replicas if each.part], desired)
         self._judge()
         self._add_missing(desired)
         await asyncio.to_thread(self._start_due, desired)
         await self._retire(client, desired)
-        # The balancer hears of a drain before the replica does, and of a warm replica at once.
-        await asyncio.to_thread(self._configure_balancer, desired)
         await self._look_after_balancer(client, desired)
         await asyncio.to_thread(self._save)
+        await asyncio.to_thread(self._runtime.tidy)
 
     # --- what there is --------------------------------------------------------------------------
-
-    def _reap(self) -> None:
-        for pid, child in list(self._children.items()):
-            if child.poll() is not None:
-                del self._children[pid]
-        parts.bound(self._directory.logs)
 
     def _note_deaths(self) -> None:
         now = time.monotonic()
         for record in self._state.replicas:
-            if record.process is None or record.process.find() is not None:
+            if record.part is None or self._runtime.runs(record.part):
                 continue
-            record.process = None
+            if record.name in self._drain_until:
+                self._runtime.discard(record.part)
+            record.part = None
             if record.name in self._drain_until:
                 continue  # it was asked to go
             lived = time.time() - (record.started_at or 0.0)
             record.failures = 1 if lived > STABLE else record.failures + 1
             record.state = ReplicaState.DEAD
-            record.detail = parts.last_line(self._log_of(record.name))
+            record.detail = self._runtime.last_words(record.name)
             delay = backoff(record.failures)
             self._retry_at[record.name] = now + delay
             self._event(
                 record.name, f"It died and is started again in {delay:g} s.", severity="error"
             )
 
-    async def _ask(self, client: httpx.AsyncClient, records: Iterable[ReplicaRecord]) -> None:
+    async def _ask(
+        self, client: httpx.AsyncClient, records: Iterable[ReplicaRecord], desired: Desired
+    ) -> None:
         async def ask(record: ReplicaRecord) -> None:
-            try:
-                answer = await client.get(f"http://127.0.0.1:{record.port}/status")
-                self._answers[record.name] = answer.json()
-                self._answered_at[record.name] = time.monotonic()
-            except (httpx.HTTPError, ValueError):
+            answer = await self._runtime.ask(client, record, desired)
+            if answer is None:
                 self._answers.pop(record.name, None)
+            else:
+                self._answers[record.name] = answer
+                self._answered_at[record.name] = time.monotonic()
 
         await asyncio.gather(*(ask(record) for record in records))
 
     def _judge(self) -> None:
         now = time.monotonic()
         for record in self._state.replicas:
-            if record.process is None:
+            if record.part is None:
                 continue
             answer = self._answers.get(record.name)
             before = record.state
@@ -183,23 +184,27 @@ class Supervisor:
         now = time.monotonic()
         for record in self._state.replicas:
             due = now >= self._retry_at.get(record.name, 0.0)
-            if record.process is None and record.name in desired.replicas and due:
+            if record.part is None and record.name in desired.replicas and due:
                 self._start(record, desired)
 
     def _start(self, record: ReplicaRecord, desired: Desired) -> None:
-        record.port = parts.free_port()
-        command = parts.replica_command(desired.spec, record.name, record.port)
-        child = parts.start(command, self._log_of(record.name))
-        self._children[child.pid] = child
-        record.process = ProcessIdentity.of(child.pid)
+        try:
+            running = self._runtime.start_replica(desired, record.name)
+        except StackError as error:
+            record.failures += 1
+            record.state, record.detail = ReplicaState.DEAD, str(error)
+            delay = backoff(record.failures)
+            self._retry_at[record.name] = time.monotonic() + delay
+            text = f"It can't be started, next try in {delay:g} s: {error}"
+            self._event(record.name, text, severity="error")
+            return
+        record.part, record.host, record.port = running.part, running.host, running.port
         if record.started_at is not None:
             record.restarts += 1
         record.started_at = time.time()
         record.state = ReplicaState.STARTING
         record.generation = desired.generations.get(record.name, 0)
-        for known in (self._drain_until, self._ended_at, self._answers, self._answered_at):
-            known.pop(record.name, None)
-        self._drain_asked.discard(record.name)
+        self._know_nothing_of(record.name)
         self._event(record.name, "Starting.")
         # At once, so that a supervisor that dies now leaves no process that nobody knows.
         self._save()
@@ -210,11 +215,11 @@ class Supervisor:
         for record in list(self._state.replicas):
             wanted = record.name in desired.replicas
             if wanted and record.generation >= desired.generations.get(record.name, 0):
-                if record.process is not None and record.name not in self._ended_at:
+                if record.part is not None and record.name not in self._ended_at:
                     # It was to go and is wanted again before it went.
                     await self._keep(client, record)
                 continue
-            if record.process is None:
+            if record.part is None:
                 if wanted:
                     record.generation = desired.generations.get(record.name, 0)
                     record.failures = 0
@@ -242,6 +247,9 @@ class Supervisor:
         sessions = self._answers.get(record.name, {}).get("sessions")
         if record.name not in self._ended_at:
             over = now >= self._drain_until[record.name]
+            balancer = self._state.balancer
+            if balancer.alive and record.name in balancer.targets and not over:
+                return  # new sessions still come: whoever drains now turns them away
             started = record.name in self._answered_at
             fresh = record.name not in self._drain_asked
             self._drain_asked.add(record.name)
@@ -254,62 +262,67 @@ class Supervisor:
                     text = f"Its time to drain is over; {sessions} sessions are flushed and end."
                     self._event(record.name, text, severity="warning")
                 self._ended_at[record.name] = now
-                await asyncio.to_thread(parts.end, record.process)
+                await asyncio.to_thread(self._runtime.end, record.part)
         elif now - self._ended_at[record.name] > KILL_AFTER:
-            await asyncio.to_thread(parts.end, record.process, signal.SIGKILL)
+            await asyncio.to_thread(self._runtime.end, record.part, at_once=True)
 
     async def _post_drain(self, client: httpx.AsyncClient, record: ReplicaRecord) -> None:
         try:
-            await client.post(f"http://127.0.0.1:{record.port}/drain")
+            await client.post(f"http://{record.address}/drain")
         except httpx.HTTPError as error:
             _log.warning("%s did not take the drain: %s", record.name, type(error).__name__)
 
     def _forget(self, record: ReplicaRecord) -> None:
         self._state.replicas.remove(record)
-        for known in (self._drain_until, self._ended_at, self._answers, self._retry_at):
-            known.pop(record.name, None)
-        self._answered_at.pop(record.name, None)
-        self._drain_asked.discard(record.name)
+        self._know_nothing_of(record.name)
+        self._retry_at.pop(record.name, None)
         self._event(record.name, "Gone.")
+
+    def _know_nothing_of(self, name: str) -> None:
+        for known in (self._drain_until, self._ended_at, self._answers, self._answered_at):
+            known.pop(name, None)
+        self._drain_asked.discard(name)
 
     # --- the balancer ---------------------------------------------------------------------------
 
     def _configure_balancer(self, desired: Desired) -> None:
-        config = BalancerConfig(
-            strategy=desired.spec.balancer.strategy,
-            targets=tuple(
-                Target(name=record.name, host="127.0.0.1", port=record.port)
-                for record in self._state.replicas
-                if record.state is ReplicaState.READY and record.port is not None
-            ),
+        targets = tuple(
+            Target(name=record.name, host=record.host, port=record.port)
+            for record in self._state.replicas
+            if record.state is ReplicaState.READY and record.port is not None
         )
-        data = config.model_dump_json(indent=1).encode()
-        path = self._directory.balancer_config
-        if not path.exists() or path.read_bytes() != data:
-            write_atomically(path, data, mode=0o600)
+        try:
+            self._runtime.configure_balancer(desired, targets)
+            self._refused = ""
+        except BalancerRefusesError as error:
+            if str(error) != self._refused:
+                self._refused = str(error)
+                self._event("balancer", self._refused, severity="error")
 
     async def _look_after_balancer(self, client: httpx.AsyncClient, desired: Desired) -> None:
+        """Tell the balancer of a drain before the replica hears of it, of a warm one at once."""
         record = self._state.balancer
         now = time.monotonic()
-        if record.process is not None and record.process.find() is None:
-            record.process, record.alive = None, False
+        if record.part is not None and not await asyncio.to_thread(self._runtime.runs, record.part):
+            record.part, record.alive = None, False
             record.restarts += 1
             self._balancer_retry_at = now + BACKOFF_FIRST
-            detail = parts.last_line(self._log_of("balancer"))
+            detail = await asyncio.to_thread(self._runtime.last_words, "balancer")
             self._event("balancer", f"It died and is started again. {detail}", severity="error")
-        if record.process is None and now >= self._balancer_retry_at:
-            command = parts.balancer_command(desired.spec, self._directory.balancer_config)
-            child = await asyncio.to_thread(parts.start, command, self._log_of("balancer"))
-            self._children[child.pid] = child
-            record.process = ProcessIdentity.of(child.pid)
-            await asyncio.to_thread(self._save)
-        if record.process is not None:
+        await asyncio.to_thread(self._configure_balancer, desired)
+        if record.part is None and now >= self._balancer_retry_at:
             try:
-                answer = await client.get(f"http://{desired.spec.balancer.reach}/balancer/status")
-                record.targets = tuple(answer.json()["targets"])
-                record.alive = True
-            except (httpx.HTTPError, ValueError, KeyError, TypeError):
-                record.alive, record.targets = False, ()
+                running = await asyncio.to_thread(self._runtime.start_balancer, desired)
+            except StackError as error:
+                record.restarts += 1
+                self._balancer_retry_at = now + backoff(record.restarts)
+                self._event("balancer", f"It can't be started: {error}", severity="error")
+                return
+            record.part = running.part
+            await asyncio.to_thread(self._save)
+        if record.part is not None:
+            said = await self._runtime.targets(client, desired)
+            record.alive, record.targets = said is not None, said or ()
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -323,58 +336,52 @@ class Supervisor:
                 record.state = ReplicaState.DRAINING
             # The balancer first, so that nobody is sent to a replica that turns him away.
             await asyncio.to_thread(self._configure_balancer, desired)
-            await asyncio.sleep(INTERVAL)
-        await self._shut_down(client, drain=drain)
+            await asyncio.sleep(self._runtime.interval)
+        await self._shut_down(client, desired, drain=drain)
+        await asyncio.to_thread(self._runtime.remove)
         await asyncio.to_thread(self._remove)
 
     def _remove(self) -> None:
         with self._directory.lock():
             self._directory.remove()
 
-    async def _shut_down(self, client: httpx.AsyncClient, *, drain: float) -> None:
-        records = [record for record in self._state.replicas if record.process is not None]
-        if drain:
+    async def _shut_down(
+        self, client: httpx.AsyncClient, desired: Desired | None, *, drain: float
+    ) -> None:
+        records = [record for record in self._state.replicas if record.part is not None]
+        if drain and desired is not None:
             await asyncio.gather(*(self._post_drain(client, record) for record in records))
             deadline = time.monotonic() + drain
             while time.monotonic() < deadline:
-                await self._ask(client, records)
-                if not any(self._answers.get(r.name, {}).get("sessions") for r in records):
+                await self._ask(client, records, desired)
+                # One that doesn't say how many sessions it has may have some.
+                if all(self._answers.get(r.name, {}).get("sessions", 0) == 0 for r in records):
                     break
-                await asyncio.sleep(INTERVAL)
-        identities = [record.process for record in records]
-        identities.append(self._state.balancer.process)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            alive = [one for one in identities if await asyncio.to_thread(parts.end, one, number)]
+                await asyncio.sleep(self._runtime.interval)
+        running = [record.part for record in records]
+        running.append(self._state.balancer.part)
+        await asyncio.to_thread(self._end_all, [part for part in running if part is not None])
+
+    def _end_all(self, running: list[Part]) -> None:
+        for at_once in (False, True):
+            alive = [part for part in running if self._runtime.end(part, at_once=at_once)]
             deadline = time.monotonic() + KILL_AFTER
             while alive and time.monotonic() < deadline:
-                await asyncio.sleep(0.05)
-                await asyncio.to_thread(self._reap)
-                alive = [one for one in alive if one is not None and one.find() is not None]
+                time.sleep(0.05)
+                self._runtime.refresh()
+                alive = [part for part in alive if self._runtime.runs(part)]
+        for part in running:
+            self._runtime.discard(part)
 
     # --- what is known of it --------------------------------------------------------------------
-
-    def _event(self, subject: str, text: str, *, severity: str = "information") -> None:
-        self._sequence += 1
-        event = StackEvent(
-            sequence=self._sequence,
-            time=time.time(),
-            subject=subject,
-            text=text,
-            severity=severity,
-        )
-        self._state.events = [*self._state.events[-(EVENTS_KEPT - 1) :], event]
-        _log.info("%s: %s", subject, text)
 
     def _save(self) -> None:
         if self._state != self._written and self._directory.path.is_dir():
             self._directory.write_state(self._state)
             self._written = self._state.model_copy(deep=True)
 
-    def _log_of(self, part: str) -> Path:
-        return self._directory.logs / f"{part}.log"
 
-
-async def supervise(directory: StackDirectory, *, patience: float = 5.0) -> int:
+async def supervise(directory: StackDirectory, runtime: Runtime, *, patience: float = 5.0) -> int:
     """Supervise until the stack is down; returns 0 also when another supervisor does it."""
     deadline = time.monotonic() + patience
     while (handle := await asyncio.to_thread(directory.claim_supervision)) is None:
@@ -383,7 +390,7 @@ async def supervise(directory: StackDirectory, *, patience: float = 5.0) -> int:
             return 0
         await asyncio.sleep(0.05)
     try:
-        await Supervisor(directory).run()
+        await Supervisor(directory, runtime).run()
     finally:
         os.close(handle)
     return 0

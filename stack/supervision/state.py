@@ -66,6 +66,21 @@ class ProcessIdentity(BaseModel):
         return process
 
 
+class ContainerIdentity(BaseModel):
+    """A container in one of its lives: the same one started again is another part."""
+
+    model_config = ConfigDict(frozen=True)
+
+    container: str
+    """The engine's id of it."""
+    started_at: str
+    """As the engine writes it; it is only compared."""
+
+
+Part = ProcessIdentity | ContainerIdentity
+"""A running part of a stack."""
+
+
 class Phase(StrEnum):
     """Whether the stack should be."""
 
@@ -106,8 +121,11 @@ class ReplicaRecord(BaseModel):
 
     name: str
     state: ReplicaState = ReplicaState.STARTING
-    process: ProcessIdentity | None = None
+    part: Part | None = None
+    """What runs it; None while nothing does."""
+    host: str = "127.0.0.1"
     port: int | None = None
+    """Where sessions and the supervisor reach it."""
     generation: int = 0
     restarts: int = 0
     failures: int = 0
@@ -115,11 +133,20 @@ class ReplicaRecord(BaseModel):
     started_at: float | None = None
     detail: str = ""
 
+    @property
+    def address(self) -> str | None:
+        """``host:port``; None before it has one."""
+        if self.port is None:
+            return None
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 class BalancerRecord(BaseModel):
     """The balancer as the supervisor knows it."""
 
-    process: ProcessIdentity | None = None
+    part: Part | None = None
+    address: str | None = None
+    """``host:port`` under which the supervisor asks for its targets."""
     restarts: int = 0
     alive: bool = False
     targets: tuple[str, ...] = ()

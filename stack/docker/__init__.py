@@ -1,0 +1,1 @@
+"""The docker engine: a stack of containers on this machine's Docker Engine."""

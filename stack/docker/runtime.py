@@ -1,0 +1,379 @@
+"""Runs a stack's parts as containers. Implements ``stack.supervision.runtime``.
+
+What belongs to the stack is known by its labels, so that a console that has never seen it, or has
+lost its state directory, finds and adopts it; containers without them are never touched.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Final
+
+import docker
+import httpx
+from docker.errors import APIError, NotFound
+
+from stack.balancer.config import Target
+from stack.balancer.nginx import STATUS_PORT, TARGETS_PATH, NginxConfig, render_nginx
+from stack.docker import logs
+from stack.docker.client import connect
+from stack.docker.containers import (
+    BALANCER,
+    LABEL_DIGEST,
+    MODEL_VOLUME,
+    MODELS,
+    REPLICA_PORT,
+    USER,
+    balancer_arguments,
+    balancer_volume,
+    cluster_network,
+    container_name,
+    labels,
+    replica_arguments,
+    storage_network,
+)
+from stack.docker.errors import explained
+from stack.docker.files import give_to
+from stack.docker.nginx import NginxContainer
+from stack.docker.preflight import cards_of, check_stack
+from stack.docker.upstream import ask_upstream
+from stack.docker.view import SeenContainer, StackView
+from stack.engine import StackError
+from stack.offline import MODEL_DIRECTORY
+from stack.spec import Server, StackSpec, Strategy
+from stack.status import LogLine, ReplicaSample
+from stack.supervision.runtime import Running
+from stack.supervision.state import (
+    ContainerIdentity,
+    Desired,
+    Part,
+    ReplicaRecord,
+    StackDirectory,
+    State,
+)
+from stack.telemetry.sampler import Sampler, Source
+from stack.telemetry.service import ask_status
+
+_RELOAD_INTERVAL: Final = 1.0
+"""Seconds between two reloads that only add replicas: each keeps old workers for open sessions."""
+
+
+class DockerRuntime:
+    """Starts, finds and ends the containers of one stack."""
+
+    interval = 0.5
+
+    def __init__(self, directory: StackDirectory) -> None:
+        self._directory = directory
+        self._stack = directory.path.name
+        self._connected: tuple[docker.DockerClient, StackView] | None = None
+        self._sampler = Sampler()
+        self._config = NginxConfig()
+        self._applied: tuple[str, tuple[Target, ...]] | None = None
+        """Container of the balancer, and the targets it was last told."""
+        self._reloaded_at = 0.0
+        self._pids: dict[ContainerIdentity, tuple[int, ...]] = {}
+
+    @property
+    def _docker(self) -> docker.DockerClient:
+        return self._connect()[0]
+
+    @property
+    def _view(self) -> StackView:
+        return self._connect()[1]
+
+    def _connect(self) -> tuple[docker.DockerClient, StackView]:
+        if self._connected is None:
+            client = connect()
+            self._connected = client, StackView(self._stack, client)
+        return self._connected
+
+    # --- before -----------------------------------------------------------------------------------
+
+    def check(self, spec: StackSpec, *, more: int, fresh: bool) -> StackSpec:
+        """Look whether images, GPUs, model, memory and port are there."""
+        return check_stack(self._docker, spec, more=more, fresh=fresh)
+
+    def find(self) -> tuple[Desired, State] | None:
+        """Return the stack as its containers' labels tell it."""
+        self._view.look(anew=True)
+        found = self._view.all()
+        balancer = self._view.named(BALANCER)
+        if not found:
+            return None
+        if balancer is None:
+            names = ", ".join(container_name(self._stack, seen.part) for seen in found)
+            raise StackError(
+                f"Containers of a stack '{self._stack}' are there but its balancer is not; "
+                f"remove them with 'docker rm -f {names.replace(',', '')}'."
+            )
+        spec = StackSpec.model_validate_json(balancer.spec)
+        state = State()
+        state.balancer.part = balancer.identity
+        self._take(state)
+        desired = Desired(
+            spec=spec,
+            replicas=(),
+            generations={record.name: record.generation for record in state.replicas},
+        )
+        return desired.with_names([record.name for record in state.replicas]), state
+
+    # --- what runs --------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Look at the containers, if anything can have changed."""
+        self._view.look()
+
+    def adopt(self, state: State) -> list[str]:
+        """Take containers of this stack that the state doesn't know, and watch all from now on."""
+        self._view.look(anew=True)
+        taken = self._take(state)
+        self._view.watch()
+        return [f"Container {container_name(self._stack, name)} was adopted." for name in taken]
+
+    def _take(self, state: State) -> list[str]:
+        known = {record.name for record in state.replicas}
+        taken = []
+        for seen in self._view.all():
+            if seen.part == BALANCER or seen.part in known:
+                continue
+            record = ReplicaRecord(name=seen.part, generation=seen.generation)
+            if seen.running:
+                record.part, record.host, record.port = seen.identity, seen.address, REPLICA_PORT
+            state.replicas.append(record)
+            taken.append(seen.part)
+        return taken
+
+    def runs(self, part: Part | None) -> bool:
+        """Tell whether this life of a container goes on, as of the last look."""
+        return self._view.runs(part)
+
+    def pid(self, part: Part | None) -> int | None:  # noqa: ARG002
+        """Return nothing: a container is no single process."""
+        return None
+
+    def start_replica(self, desired: Desired, name: str) -> Running:
+        """Start a replica's container: the one that is there if it is as it should be."""
+        spec = desired.spec
+        arguments = replica_arguments(
+            spec,
+            name,
+            generation=desired.generations.get(name, 0),
+            cores=self._cores(),
+            cards=cards_of(spec),
+            offline_model=str(MODEL_DIRECTORY),
+            api_key=os.environ.get("WHISPERCTL_API_KEY"),
+        )
+        seen = self._start(arguments, name)
+        return Running(seen.identity, seen.address, REPLICA_PORT)
+
+    def start_balancer(self, desired: Desired) -> Running:
+        """Start the balancer's container with the configuration that was last asked for."""
+        seen = self._start(balancer_arguments(desired.spec), BALANCER)
+        return Running(seen.identity, seen.address, STATUS_PORT)
+
+    def _start(self, arguments: dict[str, Any], part: str) -> SeenContainer:
+        self._networks()
+        name = arguments["name"]
+        seen = self._view.inspect(name)
+        if seen is not None and seen.digest != arguments["labels"][LABEL_DIGEST]:
+            self._remove_container(seen.identity.container)
+            seen = None
+        if seen is not None and seen.running:
+            return seen
+        with explained(f"start {part}"):
+            if seen is None:
+                endpoint = self._docker.api.create_endpoint_config(aliases=[part])
+                made = self._docker.containers.create(
+                    **arguments, networking_config={arguments["network"]: endpoint}
+                )
+                container = str(made.id)
+                self._prepare(container, part, arguments)
+            else:
+                container = seen.identity.container
+                if seen.restarting:
+                    self._docker.api.stop(container, timeout=0)
+            try:
+                self._docker.api.start(container)
+            except APIError:
+                # One that never ran has nothing to tell, and would stand in the next one's way.
+                self._remove_container(container)
+                raise
+        started = self._view.inspect(container)
+        if started is None:
+            raise StackError(f"Container {name} went as soon as it was started.")
+        return started
+
+    def _prepare(self, container: str, part: str, arguments: Mapping[str, Any]) -> None:
+        """Write what a container needs to have before it starts."""
+        if part == BALANCER:
+            NginxContainer(self._docker, container).write(render_nginx(self._config))
+            self._applied = (container, self._config.targets)
+        elif MODEL_VOLUME in arguments["volumes"]:
+            give_to(self._docker, container, MODELS, USER)
+
+    def _networks(self) -> None:
+        for network, internal in (
+            (cluster_network(self._stack), False),
+            (storage_network(self._stack), True),
+        ):
+            with explained(f"make network {network}"):
+                if not self._docker.networks.list(names=[f"^{network}$"]):
+                    self._docker.networks.create(
+                        network,
+                        driver="bridge",
+                        internal=internal,
+                        check_duplicate=True,
+                        labels=labels(self._stack, "network"),
+                    )
+
+    def _cores(self) -> int:
+        with explained("say how many cores there are"):
+            return int(self._docker.info().get("NCPU") or 1)
+
+    def end(self, part: Part | None, *, at_once: bool = False) -> bool:
+        """Send SIGTERM, or SIGKILL; a container ended so is not started again by its policy."""
+        if not isinstance(part, ContainerIdentity) or not self._view.runs(part):
+            return False
+        with explained("end a container"):
+            try:
+                self._docker.api.kill(part.container, "SIGKILL" if at_once else "SIGTERM")
+            except NotFound:
+                return False
+            except APIError as error:
+                if error.status_code != httpx.codes.CONFLICT:  # it has ended meanwhile
+                    raise
+                return False
+        return True
+
+    def discard(self, part: Part | None) -> None:
+        """Remove a container and its log."""
+        if isinstance(part, ContainerIdentity):
+            self._remove_container(part.container)
+
+    def _remove_container(self, container: str) -> None:
+        with explained("remove a container"):
+            try:
+                self._docker.api.remove_container(container, force=True, v=True)
+            except NotFound:
+                pass
+            except APIError as error:
+                if "already in progress" not in str(error):
+                    raise
+        self._view.forget(container)
+
+    def last_words(self, name: str) -> str:
+        """Return the last line that a container wrote."""
+        return logs.last_line(self._docker, container_name(self._stack, name))
+
+    # --- the balancer -----------------------------------------------------------------------------
+
+    def configure_balancer(self, desired: Desired, targets: Sequence[Target]) -> bool:
+        """Render nginx's configuration, test it and reload, if anything has changed."""
+        self._config = self._rendered(desired.spec, targets)
+        seen = self._view.named(BALANCER)
+        if seen is None or not seen.running:
+            return True  # it gets the configuration when it is started
+        container = seen.identity.container
+        before = self._applied[1] if self._applied and self._applied[0] == container else None
+        if before == self._config.targets:
+            return True
+        nginx = NginxContainer(self._docker, container)
+        text = render_nginx(self._config)
+        if before is None and nginx.read() == text:
+            self._applied = (container, self._config.targets)
+            return True
+        adding = before is not None and set(before) <= set(self._config.targets)
+        if adding and before and time.monotonic() - self._reloaded_at < _RELOAD_INTERVAL:
+            return False
+        nginx.apply(text)
+        self._reloaded_at = time.monotonic()
+        self._applied = (container, self._config.targets)
+        return True
+
+    def _rendered(self, spec: StackSpec, targets: Sequence[Target]) -> NginxConfig:
+        # nginx numbers the servers of a hash: their order must not depend on who was ready first.
+        ordered = tuple(sorted(targets, key=lambda target: (len(target.name), target.name)))
+        return NginxConfig(
+            strategy=Strategy(spec.balancer.strategy),
+            targets=ordered,
+            session_timeout=spec.replica.max_connection_time,
+        )
+
+    async def targets(
+        self,
+        client: httpx.AsyncClient,
+        desired: Desired,  # noqa: ARG002
+    ) -> tuple[str, ...] | None:
+        """Ask nginx where new sessions go."""
+        seen = self._view.named(BALANCER)
+        if seen is None or not seen.address:
+            return None
+        try:
+            answer = await client.get(f"http://{seen.address}:{STATUS_PORT}{TARGETS_PATH}")
+            return tuple(answer.json()["targets"])
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return None
+
+    async def ask(
+        self, client: httpx.AsyncClient, record: ReplicaRecord, desired: Desired
+    ) -> dict[str, Any] | None:
+        """Ask a replica for its status; upstream's can only be knocked at."""
+        containers = desired.spec.containers
+        if containers is None or containers.server is not Server.UPSTREAM:
+            return await ask_status(client, record.address)
+        pids = await asyncio.to_thread(self._pids_of, record.part)
+        return await ask_upstream(record.host, REPLICA_PORT, pids)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def tidy(self) -> None:
+        """Do nothing: Docker keeps the logs bounded."""
+
+    def remove(self) -> None:
+        """Remove every container, network and volume of this stack; models stay."""
+        self._view.look(anew=True)
+        for seen in self._view.all():
+            self._remove_container(seen.identity.container)
+        with explained("remove a network"):
+            for network in (cluster_network(self._stack), storage_network(self._stack)):
+                for one in self._docker.networks.list(names=[f"^{network}$"]):
+                    one.remove()
+        with explained("remove a volume"), contextlib.suppress(NotFound):
+            self._docker.api.remove_volume(balancer_volume(self._stack))
+
+    # --- looking ----------------------------------------------------------------------------------
+
+    async def stats(self, state: State) -> Mapping[str, ReplicaSample]:
+        """Sample the processes of the replicas' containers."""
+        sources = await asyncio.to_thread(self._sources, state)
+        return await self._sampler.sample(sources)
+
+    def _sources(self, state: State) -> list[Source]:
+        return [
+            Source(name=record.name, pids=self._pids_of(record.part), address=record.address)
+            for record in state.replicas
+        ]
+
+    def _pids_of(self, part: Part | None) -> tuple[int, ...]:
+        """Return the host's process ids of a container; it keeps them as long as it lives."""
+        if not isinstance(part, ContainerIdentity):
+            return ()
+        if part not in self._pids:
+            try:
+                listed = self._docker.api.top(part.container, ps_args="-eo pid")
+            except APIError:
+                return ()
+            self._pids[part] = tuple(int(row[0]) for row in listed["Processes"] or [])
+        return self._pids[part]
+
+    async def parts(self) -> Sequence[str]:
+        """Return the names of the parts that have a log."""
+        return await asyncio.to_thread(logs.parts, self._docker, self._stack)
+
+    async def logs(self, part: str | None, *, follow: bool, tail: int) -> AsyncIterator[LogLine]:
+        """Read the containers' logs."""
+        async for line in logs.read(self._docker, self._stack, part, follow=follow, tail=tail):
+            yield line

@@ -1,0 +1,1 @@
+"""The project's image: replica, collector and load generator in one."""

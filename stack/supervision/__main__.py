@@ -1,0 +1,37 @@
+"""``python -m stack.supervision DIRECTORY``: supervise the stack of this state directory."""
+
+import asyncio
+import logging
+import signal
+import sys
+from pathlib import Path
+
+from stack.engine import StackError
+from stack.runtimes import runtime_of
+from stack.supervision.state import StackDirectory
+from stack.supervision.supervisor import supervise
+
+
+def main() -> int:
+    """Supervise until the stack is down."""
+    if len(sys.argv) != 2:
+        sys.exit("Usage: python -m stack.supervision DIRECTORY")
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    for chatty in ("httpx", "urllib3"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # The end of a terminal is none of the stack's business.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    directory = StackDirectory(Path(sys.argv[1]))
+    try:
+        desired = directory.read_desired()
+        if desired is None:
+            return 0
+        return asyncio.run(supervise(directory, runtime_of(desired.spec.engine, directory)))
+    except StackError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,16 @@
+"""What a replica says of itself over HTTP."""
+
+from typing import Any
+
+import httpx
+
+
+async def ask_status(client: httpx.AsyncClient, address: str | None) -> dict[str, Any] | None:
+    """Return what a replica of ours answers to ``/status``; None: nothing usable."""
+    if address is None:
+        return None
+    try:
+        answer = (await client.get(f"http://{address}/status")).json()
+    except (httpx.HTTPError, ValueError):
+        return None
+    return answer if isinstance(answer, dict) else None
