@@ -3,7 +3,8 @@
     python -m benchmarks.soak --clients 100 --minutes 30
 
 One part of the clients stays for five minutes at a time, the others come and go every minute, as
-people do. Memory after the first five minutes is compared with that at the end; it may grow by 5 %.
+people do. Memory after the first five minutes is compared with that at the end, both with all
+clients there; it may grow by 5 %.
 """
 
 import argparse
@@ -31,6 +32,9 @@ SETTLING = 300.0
 """Seconds in which memory may grow: pools and caches fill."""
 
 ALLOWED_GROWTH = 0.05
+SPAN = 300.0
+"""Seconds at either end of what is compared."""
+
 LONG, SHORT = 300.0, 60.0
 LONG_SHARE = 0.2
 LOOK = 5.0
@@ -40,20 +44,25 @@ LOOK = 5.0
 class Soak:
     """What was seen."""
 
-    memory: list[tuple[float, int]] = field(default_factory=list)
-    """Seconds since the start, resident bytes of the replica."""
+    clients: int
+    memory: list[tuple[float, int, int]] = field(default_factory=list)
+    """Seconds since the start, resident bytes of the replica, its sessions."""
+    idle: tuple[int, int] | None = None
+    """Resident bytes before the first session and after the last one."""
     runs: list[Run] = field(default_factory=list)
 
     @property
     def growth(self) -> float | None:
         """Share by which the memory of the end exceeds that after SETTLING; None if too short.
 
-        Medians of a minute each: one look may fall into a busy moment.
+        Medians of five minutes each, of the looks at a full house only: sessions keep their audio
+        until it is heard, so that a moment of few sessions says nothing of a moment of many.
         """
+        full = [(at, size) for at, size, sessions in self.memory if sessions >= self.clients]
         end = self.memory[-1][0] if self.memory else 0.0
-        early = sorted(b for at, b in self.memory if SETTLING <= at < SETTLING + SHORT)
-        late = sorted(b for at, b in self.memory if at > end - SHORT)
-        if end < SETTLING + 2 * SHORT or not early:
+        early = sorted(size for at, size in full if SETTLING <= at < SETTLING + SPAN)
+        late = sorted(size for at, size in full if at > end - SPAN)
+        if end < SETTLING + 2 * SPAN or not early or not late:
             return None
         return late[len(late) // 2] / early[len(early) // 2] - 1
 
@@ -113,11 +122,12 @@ async def watch(soak: Soak, pid: int, port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         while True:
             elapsed = time.monotonic() - begun
-            soak.memory.append((elapsed, process.memory_info().rss))
             status = (await client.get("/status")).json()
+            size = process.memory_info().rss
+            soak.memory.append((elapsed, size, int(status["sessions"])))
             if len(soak.memory) % 12 == 1:
                 sys.stderr.write(
-                    f"{elapsed / 60:5.1f} min  {soak.memory[-1][1] / 2**20:6.0f} MiB  "
+                    f"{elapsed / 60:5.1f} min  {size / 2**20:6.0f} MiB  "
                     f"{status['sessions']} sessions, {status['queue_depth']} wait, "
                     f"{soak.failed} of {soak.sessions} failed\n"
                 )
@@ -127,15 +137,20 @@ async def watch(soak: Soak, pid: int, port: int) -> None:
 async def run(clients: int, minutes: float, options: list[str]) -> Soak:
     """Soak a replica of our own; SIGTERM ends it in order, like Ctrl-C."""
     end_in_order()
-    soak = Soak()
+    soak = Soak(clients)
     with tempfile.TemporaryDirectory() as logs:
         server = make("ours-fitted", replica_options=options, upstream_options={})
         async with running(server, Path(logs) / "replica.log") as started:
+            process = psutil.Process(started.process.pid)
+            before = process.memory_info().rss
             watching = asyncio.create_task(watch(soak, started.process.pid, started.port))
             parts = crowds(clients, minutes * 60)
             await asyncio.gather(*(part.stream(soak, started.port) for part in parts))
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+            # Longer than the replica takes between two times of giving free memory back.
+            await asyncio.sleep(30)
+            soak.idle = before, process.memory_info().rss
     return soak
 
 
@@ -147,7 +162,10 @@ def report(soak: Soak) -> Table:
     p95 = [run.summary.latency.p95 for run in soak.runs if run.summary.latency.p95 is not None]
     table = Table("figure", "value")
     table.add_row("sessions", f"{soak.sessions}, {soak.failed} failed")
-    table.add_row("memory, peak", f"{max(b for _, b in soak.memory) / 2**20:.0f} MiB")
+    table.add_row("memory, peak", f"{max(size for _, size, _ in soak.memory) / 2**20:.0f} MiB")
+    if soak.idle is not None:
+        idle = " and ".join(f"{size / 2**20:.0f}" for size in soak.idle)
+        table.add_row("memory without sessions, before and after", f"{idle} MiB")
     growth = soak.growth
     table.add_row("growth after 5 minutes", "–" if growth is None else f"{growth:+.1%}")
     if p95:

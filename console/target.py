@@ -2,11 +2,19 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Final
 
 from loadtest.controller import TargetFacts
 from loadtest.plan import LoadPlan
+from loadtest.shards import GeneratorPlace, LoadError
+from stack.balancer.nginx import LISTEN_PORT
 from stack.engine import Engine
+from stack.spec import EngineName
 from stack.status import ReplicaSample, StackState, StackStatus
+
+
+BALANCER_HOST: Final = "balancer"
+"""The balancer's name on a stack's own network."""
 
 
 class StackTarget:
@@ -39,6 +47,26 @@ class StackTarget:
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample the stack's replicas; nothing of a server that isn't ours."""
         return await self._engine.stats() if self._ours else {}
+
+
+def inside_place(status: StackStatus, plan: LoadPlan) -> GeneratorPlace:
+    """Return the place of generators in containers on the stack's network.
+
+    Raises LoadError when the stack does not run in containers, and StackError when its image is
+    missing or the audio can't be read there.
+    """
+    spec = status.spec
+    if spec is None or spec.engine is not EngineName.DOCKER:
+        raise LoadError(
+            f"--inside needs a stack of containers, and '{status.name}' "
+            f"{'does not run' if spec is None else 'runs as processes'}; "
+            "bring one up with 'whisperctl up --engine docker'."
+        )
+    # Docker's SDK takes a while to load.
+    from stack.docker.generator import generator_command  # noqa: PLC0415
+
+    command = generator_command(spec, plan.audio_directory)
+    return GeneratorPlace("inside", command, BALANCER_HOST, LISTEN_PORT)
 
 
 def at_balancer(plan: LoadPlan, status: StackStatus) -> LoadPlan:

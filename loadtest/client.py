@@ -140,7 +140,8 @@ class LoadClient:
     async def _connect(self) -> ClientConnection:
         try:
             return await connect(
-                self.order.url,
+                # For balancers that keep a session's uid to one replica: they see no message.
+                f"{self.order.url}?uid={self.assignment.uid}",
                 open_timeout=self.order.connect_timeout,
                 close_timeout=1,
                 # A busy server that answers pings late is slow, not dead: latency says so.

@@ -26,7 +26,13 @@ from loadtest.journal import JournalWriter
 from loadtest.plan import LoadPlan
 from loadtest.recording import StepHeader, StepRecord
 from loadtest.runfile import RunStatus, TestConfiguration
-from loadtest.shards import LoadError, ShardProcesses, step_orders
+from loadtest.shards import (
+    GeneratorPlace,
+    LoadError,
+    ShardProcesses,
+    on_this_machine,
+    step_orders,
+)
 from loadtest.store import RunStore
 from stack.engine import StackError
 from stack.status import ReplicaSample
@@ -62,8 +68,15 @@ class LoadTarget(Protocol):
 class LoadController:
     """Runs one plan, once. Without a target the run says nothing of replicas and machine."""
 
-    def __init__(self, plan: LoadPlan, *, target: LoadTarget | None = None) -> None:
+    def __init__(
+        self,
+        plan: LoadPlan,
+        *,
+        target: LoadTarget | None = None,
+        place: GeneratorPlace | None = None,
+    ) -> None:
         self.plan = plan
+        self._place = place or on_this_machine(plan)
         self.store = RunStore(plan.results_directory)
         self._target = target
         self._facts = TargetFacts()
@@ -150,8 +163,9 @@ class LoadController:
             created_at=created,
             test_configuration=TestConfiguration(
                 num_clients=clients,
-                host=plan.host,
-                port=plan.port,
+                host=self._place.host,
+                port=self._place.port,
+                generator=self._place.name,
                 audio_directory=str(plan.audio_directory),
                 clips=len(clips),
                 chunk=plan.chunk,
@@ -220,8 +234,8 @@ class LoadController:
     ) -> AsyncGenerator[StepProgress, None]:
         """Play one step; yields one progress a second and returns when its last session ended."""
         async with AsyncExitStack() as stack:
-            orders = step_orders(self.plan, record.header.clients)
-            shards = await stack.enter_async_context(ShardProcesses(orders))
+            orders = step_orders(self.plan, record.header.clients, self._place)
+            shards = await stack.enter_async_context(ShardProcesses(orders, self._place.command))
             start_at = await shards.start()
 
             def take_in() -> None:

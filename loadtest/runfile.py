@@ -221,6 +221,8 @@ class TestConfiguration(_Part):
     num_clients: int
     host: str
     port: int
+    generator: str = "host"
+    """Where the generator ran: ``host``, or ``inside`` the stack's network of containers."""
     audio_directory: str
     clips: int
     """Clips at hand."""

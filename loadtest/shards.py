@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
 
@@ -25,14 +26,38 @@ class LoadError(Exception):
     """A load run that can't go on; one sentence."""
 
 
-def step_orders(plan: LoadPlan, clients: Sequence[ClientAssignment]) -> list[StepOrder]:
+@dataclass(frozen=True, slots=True)
+class GeneratorPlace:
+    """Where generator processes run, and how the server is reached from there.
+
+    Whatever the command starts must keep to ``loadtest.generator``'s manner on its standard input
+    and output, see the same audio files under the same paths, and share this machine's monotonic
+    clock: a container of this machine does.
+    """
+
+    name: str
+    """Saved with every run."""
+    command: tuple[str, ...]
+    host: str
+    port: int
+
+
+def on_this_machine(plan: LoadPlan) -> GeneratorPlace:
+    """Return the place of generators that are processes of this machine."""
+    command = (sys.executable, "-m", "loadtest.generator")
+    return GeneratorPlace("host", command, plan.host, plan.port)
+
+
+def step_orders(
+    plan: LoadPlan, clients: Sequence[ClientAssignment], place: GeneratorPlace
+) -> list[StepOrder]:
     """Deal a step's clients out to as many shards as they need, at most one a core."""
     needed = -(-len(clients) // CLIENTS_A_SHARD)
     shards = max(1, min(needed, os.cpu_count() or 1))
-    host = f"[{plan.host}]" if ":" in plan.host else plan.host
+    host = f"[{place.host}]" if ":" in place.host else place.host
     return [
         StepOrder(
-            url=f"ws://{host}:{plan.port}/",
+            url=f"ws://{host}:{place.port}/",
             chunk=plan.chunk,
             language=plan.language,
             use_vad=plan.use_vad,
@@ -49,8 +74,9 @@ def step_orders(plan: LoadPlan, clients: Sequence[ClientAssignment]) -> list[Ste
 class ShardProcesses:
     """Runs the shards of one step; leaving the context ends every process."""
 
-    def __init__(self, orders: Sequence[StepOrder]) -> None:
+    def __init__(self, orders: Sequence[StepOrder], command: Sequence[str]) -> None:
         self._orders = orders
+        self._command = command
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
         self._events: list[tuple[int, GeneratorEvent, float]] = []
@@ -81,9 +107,7 @@ class ShardProcesses:
     async def _spawn(self, number: int, order: StepOrder) -> None:
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "loadtest.generator",
+                *self._command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

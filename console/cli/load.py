@@ -21,7 +21,7 @@ from console.cli.common import (
     run_async,
 )
 from console.cli.progress import ProgressView, progress_view
-from console.target import StackTarget
+from console.target import StackTarget, at_balancer, inside_place
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
 from loadtest.plan import LoadPlan, Slo
@@ -108,6 +108,12 @@ def _load(
         float | None,
         typer.Option(min=0, help="How much WER may exceed the first step's, as a fraction."),
     ] = None,
+    inside: Annotated[
+        bool,
+        typer.Option(
+            "--inside", help="Run the generator in a container on the stack's own network."
+        ),
+    ] = False,
     name: NameOption = DEFAULT_STACK_NAME,
     engine: EngineOption = None,
 ) -> None:
@@ -145,7 +151,13 @@ def _load(
     )
     strict = any(value is not None for value in named.values())
     code = run_async(
-        run_load(plan, engine=engine_for(name, engine), output=output_file, strict=strict)
+        run_load(
+            plan,
+            engine=engine_for(name, engine),
+            output=output_file,
+            strict=strict,
+            inside=inside,
+        )
     )
     raise typer.Exit(code)
 
@@ -156,9 +168,17 @@ async def run_load(
     engine: Engine,
     output: Path | None = None,
     strict: bool = False,
+    inside: bool = False,
 ) -> int:
     """Run a plan with progress on the terminal; returns the exit code."""
-    controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port))
+    place = None
+    if inside:
+        status = await engine.status()
+        plan = at_balancer(plan, status)
+        place = await asyncio.to_thread(inside_place, status, plan)
+    controller = LoadController(
+        plan, target=StackTarget(engine, plan.host, plan.port), place=place
+    )
     with progress_view() as view, stopping_in_order(controller, view) as stopped:
         runs = await follow(controller, view, output=output, steps=len(plan.clients))
     typer.echo(series_verdict(runs).sentence)

@@ -198,7 +198,7 @@ http {{
         "~(?<last_address>[^, ]+)$" $last_address;
     }}
     map $last_upstream $replica_name {{
-        default "";
+        default $upstream_http_x_replica;
 {names}
     }}
 

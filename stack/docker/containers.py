@@ -169,6 +169,9 @@ def generator_arguments(
         # Its output is what is measured: it goes to whoever reads it and nowhere else.
         "log_config": LogConfig(type=LogConfig.types.NONE),
         "restart_policy": {"Name": "no"},
+        "auto_remove": True,
+        # Its input ends with whoever started it, and it with its input.
+        "detach": False,
     }
     return _labelled(arguments, stack, GENERATOR, {})
 

@@ -39,7 +39,7 @@ def check_stack(
     containers = containers.model_copy(update={"gpus": _gpus(client, spec, containers.gpus)})
     model = check_model(spec.replica.model)
     if Path(model).is_absolute():
-        _check_readable(Path(model))
+        check_readable(Path(model))
     check_memory(model, more)
     balancer = spec.balancer
     if fresh:
@@ -95,8 +95,8 @@ def _image_labels(client: docker.DockerClient, image: str) -> dict[str, str]:
     return dict(found.labels or {})
 
 
-def _check_readable(directory: Path) -> None:
-    """Raise StackError when the containers' user, who is nobody here, can't read the model."""
+def check_readable(directory: Path) -> None:
+    """Raise StackError when the containers' user, who is nobody here, can't read a directory."""
     # Docker mounts the directory itself: what is above it doesn't matter.
     for path in (directory, *directory.iterdir()):
         wanted = stat.S_IROTH | (stat.S_IXOTH if path.is_dir() else 0)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from stack.replica.hardware import calm_libraries, keep_heap_whole
+from stack.replica.hardware import calm_libraries
 
 FLUSH_DEADLINE: Final = 5.0
 """Seconds for flushing sessions after SIGTERM."""
@@ -153,7 +153,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     logging.getLogger("faster_whisper").setLevel(logging.WARNING)
     calm_libraries(options.threads)
-    keep_heap_whole()
     model = options.model
     if model == "offline":
         from stack.offline import MODEL_DIRECTORY  # noqa: PLC0415 - only when asked for

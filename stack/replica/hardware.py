@@ -21,12 +21,6 @@ CPU_FULL_BATCH: Final = 1
 CUDA_BATCH: Final = 16
 """Not measured yet: no card was at hand."""
 
-_M_MMAP_THRESHOLD: Final = -3
-_M_ARENA_MAX: Final = -8
-"""Options of mallopt, as glibc's malloc.h numbers them."""
-_LARGE: Final = 256 * 1024
-"""Bytes of a block that comes from the system each time and goes back there."""
-
 
 class DeviceUnavailableError(Exception):
     """The device asked for is not there; the text says so in a sentence for people."""
@@ -76,24 +70,12 @@ def calm_libraries(threads: int) -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
-def keep_heap_whole() -> bool:
-    """Have the C library take large blocks from the system each; False where it can't.
-
-    glibc raises the size from which it does so as it goes (mallopt(3), M_MMAP_THRESHOLD), up to
-    32 MB: then batches lie among the small things that sessions keep, and the heap falls to pieces
-    that can never be given back. With more arenas than two there are as many such heaps.
-    """
-    try:
-        set_option = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return False
-    return bool(set_option(_M_MMAP_THRESHOLD, _LARGE) and set_option(_M_ARENA_MAX, 2))
-
-
 def give_back_memory() -> bool:
     """Return the heap's free pages to the system; False where the C library can't.
 
-    glibc keeps what was ever needed at once.
+    glibc keeps what was ever needed at once. (Having it take each large block from the system
+    instead, M_MMAP_THRESHOLD in mallopt(3), was tried: every activation of the model is such a
+    block, and the page faults cost more than the model.)
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim

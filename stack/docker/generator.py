@@ -1,0 +1,117 @@
+"""Load generators inside: a container on the cluster network that behaves like a process.
+
+``python -m stack.docker.generator`` starts one and joins its standard input and output to its own.
+Whoever starts it need not know of containers; whatever ends it ends the container, too, because the
+container's input ends with it, and the engine removes the container then.
+"""
+
+import argparse
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.utils.socket import frames_iter
+
+from stack.docker.client import connect
+from stack.docker.containers import generator_arguments
+from stack.docker.errors import explained, missing_image
+from stack.docker.preflight import check_readable
+from stack.engine import StackError
+from stack.spec import DEFAULT_IMAGE, ContainerSpec, Server, StackSpec
+from stack.supervision.processes import MODULE
+
+_COMMAND: Final = ("python3", "-m", "loadtest.generator")
+_BLOCK: Final = 64 * 1024
+_STDOUT: Final = 1
+
+
+def generator_command(spec: StackSpec, audio: Path) -> tuple[str, ...]:
+    """Return the command that runs a generator inside this stack's cluster network.
+
+    Raises StackError when the image is missing or its user can't read the audio.
+    """
+    containers = spec.containers or ContainerSpec()
+    ours = containers.server is not Server.UPSTREAM
+    image = containers.image if ours else DEFAULT_IMAGE
+    with explained(f"look at image {image}"):
+        try:
+            connect().images.get(image)
+        except ImageNotFound:
+            raise StackError(missing_image(image, ours=True)) from None
+    directory = audio.resolve()
+    check_readable(directory)
+    return (
+        *MODULE,
+        "stack.docker.generator",
+        f"--stack={spec.name}",
+        f"--image={image}",
+        f"--readable={directory}",
+    )
+
+
+def run(stack: str, image: str, readable: list[str]) -> int:
+    """Run one generator to its end; returns its exit code."""
+    client = connect()
+    arguments = generator_arguments(stack, image, list(_COMMAND), readable)
+    with explained("start the load generator"):
+        container = client.containers.create(**arguments)
+        connection = client.api.attach_socket(
+            container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+        )
+        ended: list[int] = []
+        waiting = threading.Thread(target=_wait, args=(client, container.id, ended), daemon=True)
+        waiting.start()
+        container.start()
+
+    def end(*_: object) -> None:
+        with suppress(DockerException):
+            container.kill("SIGTERM")
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    threading.Thread(target=_send, args=(connection,), daemon=True).start()
+    for stream, block in frames_iter(connection, tty=False):
+        output = sys.stdout.buffer if stream == _STDOUT else sys.stderr.buffer
+        output.write(block)
+        output.flush()
+    waiting.join(10)
+    return ended[0] if ended else 1
+
+
+def _wait(client: docker.DockerClient, container: str | None, ended: list[int]) -> None:
+    with suppress(DockerException):
+        # From before it is started: the engine removes it as soon as it has ended.
+        ended.append(int(client.api.wait(container, condition="next-exit")["StatusCode"]))
+
+
+def _send(connection: Any) -> None:
+    """Pass our input on, and its end."""
+    # The SDK gives a reader around the socket; writing needs the socket itself.
+    raw = getattr(connection, "_sock", connection)
+    with suppress(OSError):
+        while block := sys.stdin.buffer.read1(_BLOCK):
+            raw.sendall(block)
+    with suppress(OSError):
+        raw.shutdown(1)
+
+
+def main() -> int:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m stack.docker.generator", description=__doc__)
+    parser.add_argument("--stack", required=True)
+    parser.add_argument("--image", required=True)
+    parser.add_argument("--readable", action="append", default=[])
+    options = parser.parse_args()
+    try:
+        return run(options.stack, options.image, options.readable)
+    except (StackError, NotFound) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
