@@ -44,22 +44,26 @@ def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> R
         (status.name, "bold"),
         f"  {status.state.value}, {status.ready_replicas} of {status.spec.replicas} replicas ready",
         f"\nws://{address}, {status.spec.balancer.strategy.value.replace('_', ' ')}",
-        f", model {status.spec.replica.model}\n",
+        f", model {status.spec.replica.model}",
+        f", engine {status.spec.engine.value}\n",
     )
-    table = _table(
-        "replica", "state", "sessions", "CPU", "memory", "GPU memory", "GPU", "restarts", left=2
-    )
+    # Right after a change nothing has been sampled: no columns of dashes then.
+    figures = ("sessions", "CPU", "memory", "GPU memory", "GPU") if samples else ()
+    table = _table("replica", "state", *figures, "restarts", left=2)
     for replica in status.replicas:
         sample = samples.get(replica.name, ReplicaSample())
         shared = " (card)" if sample.gpu_shared else ""
-        table.add_row(
-            replica.name,
-            Text(replica.state.value, style=_STATE_STYLE[replica.state]),
+        cells = (
             format_figure(sample.sessions, Unit.COUNT),
             format_figure(sample.cpu, Unit.FRACTION),
             format_figure(sample.memory, Unit.BYTES),
             format_figure(sample.gpu_memory, Unit.BYTES) + shared,
             format_figure(sample.gpu_utilisation, Unit.FRACTION) + shared,
+        )
+        table.add_row(
+            replica.name,
+            Text(replica.state.value, style=_STATE_STYLE[replica.state]),
+            *(cells if samples else ()),
             str(replica.restarts),
         )
     notes = [

@@ -12,7 +12,6 @@ from stack.engine import Engine
 from stack.spec import EngineName
 from stack.status import ReplicaSample, StackState, StackStatus
 
-
 BALANCER_HOST: Final = "balancer"
 """The balancer's name on a stack's own network."""
 

@@ -47,6 +47,31 @@ EngineOption = Annotated[
         envvar="WHISPERCTL_ENGINE",
     ),
 ]
+ImageOption = Annotated[
+    str,
+    typer.Option(
+        "--image",
+        help="docker: image of the replicas; upstream's will do, too.",
+        envvar="WHISPERCTL_IMAGE",
+    ),
+]
+BalancerImageOption = Annotated[
+    str,
+    typer.Option(
+        "--balancer-image", help="docker: image with nginx.", envvar="WHISPERCTL_BALANCER_IMAGE"
+    ),
+]
+GpusOption = Annotated[
+    str,
+    typer.Option(
+        "--gpus",
+        help="docker: all, none, indexes such as 0,1, or spread (one card a replica, in turn); "
+        "auto: all where Docker can give them.",
+    ),
+]
+MemoryOption = Annotated[
+    str | None, typer.Option("--memory", help="docker: limit of one replica, such as 2g.")
+]
 ResultsOption = Annotated[
     Path,
     typer.Option("--results-dir", help="Directory of saved runs.", envvar="WHISPERCTL_RESULTS_DIR"),

@@ -1,13 +1,41 @@
 """Commands on images and files: build, export."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from console.cli.common import UserError, out
-from stack.spec import DEFAULT_IMAGE
+from console.cli.common import (
+    BalancerImageOption,
+    GpusOption,
+    ImageOption,
+    MemoryOption,
+    NameOption,
+    UserError,
+    engine_for,
+    out,
+    parse_bytes,
+    run_async,
+)
+from console.cli.stacks import make_spec
+from stack.files import write_atomically
+from stack.spec import (
+    DEFAULT_BALANCER_IMAGE,
+    DEFAULT_HOST,
+    DEFAULT_IMAGE,
+    DEFAULT_PORT,
+    DEFAULT_STACK_NAME,
+    MAX_REPLICAS,
+    EngineName,
+    StackSpec,
+    Strategy,
+)
+
+export_app = typer.Typer(name="export", help="Write files that run a stack without whisperctl.")
+
+DEFAULT_EXPORT_REPLICAS = 3
 
 
 def _build(
@@ -51,6 +79,90 @@ def _build(
     typer.echo(f"Image {tag} is built on {chosen}.")
 
 
+@export_app.command("compose")
+def _compose(
+    directory: Annotated[
+        Path, typer.Option("--output", "-o", help="Directory that the files are written to.")
+    ] = Path("whisperctl-compose"),
+    name: NameOption = DEFAULT_STACK_NAME,
+    replicas: Annotated[
+        int | None,
+        typer.Option(min=1, max=MAX_REPLICAS, help="Without it 3, or as the running stack has."),
+    ] = None,
+    model: Annotated[str | None, typer.Option(help="As for 'up'.")] = None,
+    image: ImageOption = DEFAULT_IMAGE,
+    balancer_image: BalancerImageOption = DEFAULT_BALANCER_IMAGE,
+    gpus: GpusOption = "all",
+    memory: MemoryOption = None,
+    host: Annotated[str, typer.Option(help="Address the balancer listens on.")] = DEFAULT_HOST,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = DEFAULT_PORT,
+    strategy: Annotated[
+        Strategy, typer.Option(help="How the balancer chooses a replica.")
+    ] = Strategy.LEAST_CONNECTIONS,
+    subnet: Annotated[
+        str, typer.Option(help="Addresses of the cluster network.")
+    ] = "172.28.90.0/24",
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write compose.yaml and nginx.conf, and .env with the project's name.
+
+    A stack of containers that runs under this name is written as it is; else the options say what.
+    """
+    running = run_async(engine_for(name).status()).spec
+    if running is not None and running.engine is EngineName.DOCKER:
+        spec = running
+        if replicas is not None:
+            spec = spec.model_copy(update={"replicas": replicas})
+    else:
+        spec = make_spec(
+            name=name,
+            engine=EngineName.DOCKER,
+            replicas=replicas or DEFAULT_EXPORT_REPLICAS,
+            model=model or "small",
+            host=host,
+            port=port,
+            strategy=strategy,
+            containers={
+                "image": image,
+                "server": "upstream" if "whisperlive-" in image else "whisperctl",
+                "balancer_image": balancer_image,
+                "gpus": gpus,
+                "memory": parse_bytes("memory", memory),
+            },
+        )
+    for path, text in _compose_texts(spec, subnet).items():
+        _write(directory / path, text, force=force)
+    typer.echo(f"{directory}/compose.yaml, nginx.conf and .env are written; start them with")
+    typer.echo(f"  cd {directory} && docker compose up --detach")
+
+
+def _compose_texts(spec: StackSpec, subnet: str) -> dict[str, str]:
+    from stack.docker.compose import compose_files  # noqa: PLC0415
+    from stack.docker.preflight import cards_of  # noqa: PLC0415
+    from stack.offline import MODEL_DIRECTORY  # noqa: PLC0415
+
+    try:
+        return compose_files(
+            spec,
+            cores=os.cpu_count() or 1,
+            cards=cards_of(spec),
+            offline_model=str(MODEL_DIRECTORY),
+            subnet=subnet,
+        )
+    except ValueError as error:
+        raise UserError(f"--subnet {subnet} is not usable: {error}.", exit_code=2) from None
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    if path.exists() and not force:
+        raise UserError(f"{path} is there already; replace it with --force, or name another place.")
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise UserError(f"{path} can't be written: {error.strerror}.") from None
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command("build")(_build)
+    app.add_typer(export_app)

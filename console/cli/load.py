@@ -176,9 +176,7 @@ async def run_load(
         status = await engine.status()
         plan = at_balancer(plan, status)
         place = await asyncio.to_thread(inside_place, status, plan)
-    controller = LoadController(
-        plan, target=StackTarget(engine, plan.host, plan.port), place=place
-    )
+    controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port), place=place)
     with progress_view() as view, stopping_in_order(controller, view) as stopped:
         runs = await follow(controller, view, output=output, steps=len(plan.clients))
     typer.echo(series_verdict(runs).sentence)

@@ -7,8 +7,12 @@ import typer
 from pydantic import ValidationError
 
 from console.cli.common import (
+    BalancerImageOption,
     EngineOption,
+    GpusOption,
+    ImageOption,
     JsonOption,
+    MemoryOption,
     NameOption,
     UserError,
     engine_for,
@@ -130,21 +134,13 @@ def _up(
         float,
         typer.Option(min=0, help="Seconds a replica that goes may keep its open sessions."),
     ] = 30.0,
-    image: Annotated[
-        str, typer.Option(help="docker: image of the replicas; upstream's will do, too.")
-    ] = DEFAULT_IMAGE,
-    balancer_image: Annotated[
-        str, typer.Option(help="docker: image with nginx.")
-    ] = DEFAULT_BALANCER_IMAGE,
-    gpus: Annotated[
-        str,
-        typer.Option(
-            help="docker: all, none, indexes such as 0,1, or spread (one card a replica, in turn)."
-        ),
-    ] = "auto",
-    memory: Annotated[
-        str | None, typer.Option(help="docker: limit of one replica, such as 2g.")
-    ] = None,
+    image: ImageOption = DEFAULT_IMAGE,
+    balancer_image: BalancerImageOption = DEFAULT_BALANCER_IMAGE,
+    gpus: GpusOption = "auto",
+    memory: MemoryOption = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds that may take; a model is downloaded in it.")
+    ] = 600.0,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a stack up, or adopt the one that runs, and wait until every replica takes sessions."""
@@ -156,7 +152,8 @@ def _up(
         if wanted is None:
             running = (await looks_after.status()).spec
             wanted = running.replicas if running is not None else DEFAULT_REPLICAS
-        return await looks_after.up(spec.model_copy(update={"replicas": wanted}))
+        asked = spec.model_copy(update={"replicas": wanted})
+        return await looks_after.up(asked, timeout=timeout)
 
     spec = make_spec(
         name=name,

@@ -7,7 +7,10 @@ import typer
 
 from console.cli.common import (
     DEFAULT_RESULTS,
+    BalancerImageOption,
     EngineOption,
+    GpusOption,
+    ImageOption,
     NameOption,
     ResultsOption,
     engine_for,
@@ -20,7 +23,14 @@ from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
 from loadtest.store import RunStore
 from stack.engine import Engine
-from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, StackSpec
+from stack.spec import (
+    DEFAULT_BALANCER_IMAGE,
+    DEFAULT_HOST,
+    DEFAULT_IMAGE,
+    DEFAULT_PORT,
+    DEFAULT_STACK_NAME,
+    StackSpec,
+)
 from test_audio import CLIPS_DIRECTORY
 
 if TYPE_CHECKING:
@@ -33,12 +43,22 @@ def _tui(
     replicas: Annotated[int, typer.Option(min=1, help="Replicas that 'u' brings up.")] = 2,
     model: Annotated[str, typer.Option(help="Model that 'u' brings up.")] = "offline",
     port: Annotated[int, typer.Option(min=0, max=65535)] = DEFAULT_PORT,
+    image: ImageOption = DEFAULT_IMAGE,
+    balancer_image: BalancerImageOption = DEFAULT_BALANCER_IMAGE,
+    gpus: GpusOption = "auto",
     audio_dir: Annotated[Path, typer.Option(help="Clips for load.")] = CLIPS_DIRECTORY,
     results_dir: ResultsOption = DEFAULT_RESULTS,
 ) -> None:
     """Open the console: watch the stack, scale it, put load on it, compare runs."""
     chosen = engine_name(name, engine)
-    spec = make_spec(name=name, engine=chosen, replicas=replicas, model=model, port=port)
+    spec = make_spec(
+        name=name,
+        engine=chosen,
+        replicas=replicas,
+        model=model,
+        port=port,
+        containers={"image": image, "balancer_image": balancer_image, "gpus": gpus},
+    )
     plan = LoadPlan(
         clients=(1, 2, 4),
         host=DEFAULT_HOST,

@@ -118,7 +118,8 @@ def replica_arguments(
         "user": USER,
         "volumes": mounts,
         "network": cluster_network(spec.name),
-        "stop_signal": "SIGTERM",
+        # As a container's first process, a Python program without a handler does not get SIGTERM.
+        "stop_signal": "SIGINT" if upstream else "SIGTERM",
     }
     if containers.memory is not None:
         # No swap beside it: a replica that swaps is slower than one that is restarted.

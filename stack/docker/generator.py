@@ -6,9 +6,11 @@ container's input ends with it, and the engine removes the container then.
 """
 
 import argparse
+import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -60,11 +62,12 @@ def run(stack: str, image: str, readable: list[str]) -> int:
     arguments = generator_arguments(stack, image, list(_COMMAND), readable)
     with explained("start the load generator"):
         container = client.containers.create(**arguments)
+        name = str(container.id)
         connection = client.api.attach_socket(
-            container.id, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
+            name, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
         )
         ended: list[int] = []
-        waiting = threading.Thread(target=_wait, args=(client, container.id, ended), daemon=True)
+        waiting = threading.Thread(target=_wait, args=(client, name, ended), daemon=True)
         waiting.start()
         container.start()
 
@@ -75,7 +78,8 @@ def run(stack: str, image: str, readable: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     threading.Thread(target=_send, args=(connection,), daemon=True).start()
-    for stream, block in frames_iter(connection, tty=False):
+    frames: Iterator[tuple[int, bytes]] = frames_iter(connection, tty=False)  # type: ignore[no-untyped-call]
+    for stream, block in frames:
         output = sys.stdout.buffer if stream == _STDOUT else sys.stderr.buffer
         output.write(block)
         output.flush()
@@ -83,7 +87,7 @@ def run(stack: str, image: str, readable: list[str]) -> int:
     return ended[0] if ended else 1
 
 
-def _wait(client: docker.DockerClient, container: str | None, ended: list[int]) -> None:
+def _wait(client: docker.DockerClient, container: str, ended: list[int]) -> None:
     with suppress(DockerException):
         # From before it is started: the engine removes it as soon as it has ended.
         ended.append(int(client.api.wait(container, condition="next-exit")["StatusCode"]))
@@ -94,7 +98,7 @@ def _send(connection: Any) -> None:
     # The SDK gives a reader around the socket; writing needs the socket itself.
     raw = getattr(connection, "_sock", connection)
     with suppress(OSError):
-        while block := sys.stdin.buffer.read1(_BLOCK):
+        while block := os.read(sys.stdin.fileno(), _BLOCK):
             raw.sendall(block)
     with suppress(OSError):
         raw.shutdown(1)

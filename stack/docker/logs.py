@@ -92,25 +92,27 @@ async def _follow(
     streams: dict[str, Any] = {}
     over = threading.Event()
 
+    def pass_on(name: str, raw: str) -> None:
+        stamp, line = _stamped(name, raw)
+        # A follower that has to begin anew repeats nothing.
+        if stamp > since.get(name, ""):
+            since[name] = stamp
+            asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
+
     def pump(name: str, container: str) -> None:
         """Pass on what one container writes until it ends."""
         # A stream of its own connection: it waits for as long as the container is silent.
-        with contextlib.suppress(Exception):
-            stream = connect(timeout=None).api.logs(
+        with contextlib.suppress(Exception), contextlib.closing(connect(timeout=None)) as own:
+            streams[container] = stream = own.api.logs(
                 container, stream=True, follow=True, timestamps=True, tail="all"
             )
-            streams[container] = stream
             rest = b""
             for block in stream:
                 *lines, rest = (rest + block).split(b"\n")
                 for raw in lines:
-                    stamp, line = _stamped(name, raw.decode("utf-8", "replace"))
                     if over.is_set():
                         return
-                    if stamp > since.get(name, ""):
-                        # A follower that has to begin anew repeats nothing.
-                        since[name] = stamp
-                        asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
+                    pass_on(name, raw.decode("utf-8", "replace"))
         streams.pop(container, None)
 
     try:

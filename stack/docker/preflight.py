@@ -26,16 +26,16 @@ def check_stack(
 ) -> StackSpec:
     """Return the spec made definite; raises StackError for the first thing that is missing."""
     containers = spec.containers or ContainerSpec()
-    image = _image_labels(client, containers.image)
+    image = image_labels(client, containers.image)
     if containers.server is Server.AUTO:
-        server = Server.WHISPERCTL if LABEL_IMAGE in image else Server.UPSTREAM
+        server = Server.WHISPERCTL if image.get(LABEL_IMAGE) else Server.UPSTREAM
         containers = containers.model_copy(update={"server": server})
     if containers.server is Server.UPSTREAM and os.environ.get("WHISPERCTL_API_KEY"):
         raise StackError(
             "Upstream's server takes its key on the command line, where every user of the machine "
             "can read it; unset WHISPERCTL_API_KEY, or use whisperctl's own image."
         )
-    _image_labels(client, containers.balancer_image)
+    image_labels(client, containers.balancer_image)
     containers = containers.model_copy(update={"gpus": _gpus(client, spec, containers.gpus)})
     model = check_model(spec.replica.model)
     if Path(model).is_absolute():
@@ -73,20 +73,21 @@ def _gpus(client: docker.DockerClient, spec: StackSpec, asked: str) -> str:
     there = has_nvidia(client)
     if asked == "auto":
         if spec.replica.device == "cuda" and not there:
-            raise StackError(_NO_RUNTIME)
+            raise StackError(NO_RUNTIME)
         return "all" if there else "none"
     if not there:
-        raise StackError(_NO_RUNTIME)
+        raise StackError(NO_RUNTIME)
     return asked
 
 
-_NO_RUNTIME: Final = (
+NO_RUNTIME: Final = (
     "Docker has no NVIDIA runtime; install the NVIDIA Container Toolkit, or leave the GPUs away "
     "with '--gpus none'."
 )
 
 
-def _image_labels(client: docker.DockerClient, image: str) -> dict[str, str]:
+def image_labels(client: docker.DockerClient, image: str) -> dict[str, str]:
+    """Return an image's labels; raises StackError when it is missing."""
     with explained(f"look at image {image}"):
         try:
             found = client.images.get(image)

@@ -42,6 +42,7 @@ from stack.docker.upstream import ask_upstream
 from stack.docker.view import SeenContainer, StackView
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
+from stack.process import logs as files
 from stack.spec import Server, StackSpec, Strategy
 from stack.status import LogLine, ReplicaSample
 from stack.supervision.runtime import Running
@@ -64,6 +65,7 @@ class DockerRuntime:
     """Starts, finds and ends the containers of one stack."""
 
     interval = 0.5
+    findable = True
 
     def __init__(self, directory: StackDirectory) -> None:
         self._directory = directory
@@ -148,7 +150,7 @@ class DockerRuntime:
 
     def runs(self, part: Part | None) -> bool:
         """Tell whether this life of a container goes on, as of the last look."""
-        return self._view.runs(part)
+        return self._view.running(part) is not None
 
     def pid(self, part: Part | None) -> int | None:  # noqa: ARG002
         """Return nothing: a container is no single process."""
@@ -234,12 +236,14 @@ class DockerRuntime:
             return int(self._docker.info().get("NCPU") or 1)
 
     def end(self, part: Part | None, *, at_once: bool = False) -> bool:
-        """Send SIGTERM, or SIGKILL; a container ended so is not started again by its policy."""
-        if not isinstance(part, ContainerIdentity) or not self._view.runs(part):
+        """Send its stop signal, or SIGKILL; its restart policy does not start it again then."""
+        seen = self._view.running(part)
+        if seen is None:
             return False
+        number = "SIGKILL" if at_once else seen.stop_signal
         with explained("end a container"):
             try:
-                self._docker.api.kill(part.container, "SIGKILL" if at_once else "SIGTERM")
+                self._docker.api.kill(seen.identity.container, number)
             except NotFound:
                 return False
             except APIError as error:
@@ -371,9 +375,14 @@ class DockerRuntime:
 
     async def parts(self) -> Sequence[str]:
         """Return the names of the parts that have a log."""
-        return await asyncio.to_thread(logs.parts, self._docker, self._stack)
+        containers = await asyncio.to_thread(logs.parts, self._docker, self._stack)
+        return [*containers, *files.sources(self._directory.logs)]
 
     async def logs(self, part: str | None, *, follow: bool, tail: int) -> AsyncIterator[LogLine]:
-        """Read the containers' logs."""
+        """Read the containers' logs, or the supervisor's, which is a process of this machine."""
+        if part in files.sources(self._directory.logs):
+            async for line in files.read(self._directory.logs, part, follow=follow, tail=tail):
+                yield line
+            return
         async for line in logs.read(self._docker, self._stack, part, follow=follow, tail=tail):
             yield line

@@ -46,6 +46,7 @@ class SeenContainer:
     digest: str
     spec: str
     """JSON of the stack's spec; on the balancer."""
+    stop_signal: str
 
     @classmethod
     def of(cls, stack: str, inspected: Mapping[str, Any]) -> "SeenContainer":
@@ -63,6 +64,7 @@ class SeenContainer:
             generation=int(generation) if generation.isdigit() else 0,
             digest=labels.get(LABEL_DIGEST, ""),
             spec=labels.get(LABEL_SPEC, ""),
+            stop_signal=inspected["Config"].get("StopSignal") or "SIGTERM",
         )
 
 
@@ -87,8 +89,11 @@ class StackView:
         filters = {"type": "container", "label": f"{LABEL_STACK}={self._stack}"}
         while True:
             # Whatever goes wrong, the engine's restart among it: looking goes on without events.
-            with contextlib.suppress(StackError, DockerException, requests.RequestException):
-                stream = connect(timeout=None).events(decode=True, filters=filters)
+            with (
+                contextlib.suppress(StackError, DockerException, requests.RequestException),
+                contextlib.closing(connect(timeout=None)) as client,
+            ):
+                stream = client.events(decode=True, filters=filters)
                 self._watching = True
                 self._changed.set()
                 for event in stream:
@@ -140,9 +145,9 @@ class StackView:
         """Return the container of a part."""
         return next((seen for seen in self._seen.values() if seen.part == part), None)
 
-    def runs(self, part: Part | None) -> bool:
-        """Tell whether this very life of a container goes on."""
+    def running(self, part: Part | None) -> SeenContainer | None:
+        """Return a container while this very life of it goes on."""
         if not isinstance(part, ContainerIdentity):
-            return False
+            return None
         seen = self._seen.get(part.container)
-        return seen is not None and seen.running and seen.identity == part
+        return seen if seen is not None and seen.running and seen.identity == part else None

@@ -36,9 +36,7 @@ def build_image(
     last words when it fails.
     """
     with tempfile.TemporaryDirectory(prefix="whisperctl-build-") as made:
-        context = Path(made)
-        _fill(context, wheels)
-        packed = _packed(context)
+        packed = pack_context(Path(made), wheels)
         arguments = {
             "BASE": base,
             "VERSION": version(NAME),
@@ -58,7 +56,11 @@ def build_image(
             yield from _said(stream, tag)
 
 
-def _fill(context: Path, wheels: Path | None) -> None:
+def pack_context(context: Path, wheels: Path | None) -> io.BytesIO:
+    """Fill an empty directory with all that the build reads, and return it as a tar archive.
+
+    The same code gives the same bytes, so that the builder knows what it has built before.
+    """
     shutil.copy(_HERE / "Dockerfile", context)
     shutil.copy(_HERE / "health.py", context)
     target = context / "wheels"
@@ -66,11 +68,10 @@ def _fill(context: Path, wheels: Path | None) -> None:
     for wheel in sorted(wheels.glob("*.whl")) if wheels is not None else []:
         if not wheel.name.startswith(f"{NAME}-"):
             shutil.copy(wheel, target)
-    pack_wheel(target)
+    own = context / "own"
+    own.mkdir()
+    pack_wheel(own)
     (context / "requirements.txt").write_text("\n".join([*pinned_requirements(), ""]))
-
-
-def _packed(context: Path) -> io.BytesIO:
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as archive:
         for path in sorted(context.rglob("*")):

@@ -32,8 +32,7 @@ def pack_wheel(directory: Path) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
 
         def add(name: str, data: bytes) -> None:
-            # A fixed date: the same code is the same file, and the builder's cache knows it.
-            archive.writestr(zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0)), data)
+            archive.writestr(_entry(name), data)
             digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
             records.append(f"{name},sha256={digest},{len(data)}")
 
@@ -47,8 +46,16 @@ def pack_wheel(directory: Path) -> Path:
         )
         add(f"{information}/entry_points.txt", (own.read_text("entry_points.txt") or "").encode())
         record = f"{information}/RECORD"
-        archive.writestr(record, "\n".join([*records, f"{record},,", ""]))
+        archive.writestr(_entry(record), "\n".join([*records, f"{record},,", ""]))
     return path
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    """Make an entry with a fixed date: the same code is the same file to the builder's cache."""
+    entry = zipfile.ZipInfo(name, (2020, 1, 1, 0, 0, 0))
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    entry.external_attr = 0o644 << 16
+    return entry
 
 
 def _files() -> Iterator[Path]:
@@ -59,7 +66,7 @@ def _files() -> Iterator[Path]:
 
 
 def pinned_requirements() -> list[str]:
-    """Return all that whisperctl needs, in the versions that are installed here."""
+    """Return all that whisperctl needs, without itself, in the versions that are installed here."""
     own = distribution(NAME)
     found: dict[str, str] = {}
     waiting = [own]
@@ -74,7 +81,7 @@ def pinned_requirements() -> list[str]:
                 continue  # for another system
             found[name] = there.version
             waiting.append(there)
-    return [f"{NAME}=={own.version}", *(f"{name}=={found[name]}" for name in sorted(found))]
+    return [f"{name}=={found[name]}" for name in sorted(found)]
 
 
 def _requirements(package: Distribution) -> Iterator[Requirement]:

@@ -34,6 +34,7 @@ class ProcessRuntime:
     """Starts, finds and ends the processes of one stack."""
 
     interval = 0.25
+    findable = False
 
     def __init__(self, directory: StackDirectory) -> None:
         self._directory = directory

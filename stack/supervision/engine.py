@@ -18,13 +18,17 @@ from stack.status import (
     StackState,
     StackStatus,
 )
+from stack.supervision.judgement import (
+    all_ready,
+    differences,
+    give_up_on_deaths,
+    stack_state,
+)
 from stack.supervision.processes import MODULE, start
 from stack.supervision.runtime import Runtime
 from stack.supervision.state import Desired, Phase, ReplicaRecord, StackDirectory, State
 
 _LOOK_INTERVAL: Final = 0.1
-_FAILURES_OF_A_FRESH_START: Final = 2
-"""Deaths before a replica was ever ready after which bringing the stack up is given up."""
 
 
 class SupervisedEngine:
@@ -57,7 +61,7 @@ class SupervisedEngine:
         if not wait:
             return await self.status()
         try:
-            return await self._until(_all_ready, "come up", timeout, fresh=fresh)
+            return await self._until(all_ready, "come up", timeout, fresh=fresh)
         except (StackError, asyncio.CancelledError):
             if fresh:
                 # What never came up is not left half-alive.
@@ -109,19 +113,14 @@ class SupervisedEngine:
         wanted = wanted.model_copy(update={"replicas": running.replicas, "balancer": balancer})
         if wanted == running:
             return
-        there, asked = _flat(running), _flat(wanted)
-        differing = ", ".join(
-            f"{name} {there[name]} instead of {asked[name]}"
-            for name in asked
-            if asked[name] != there[name]
-        )
         raise StackError(
-            f"Stack '{self._name}' already runs with {differing}; "
+            f"Stack '{self._name}' already runs with {differences(running, wanted)}; "
             "end it with 'whisperctl down' first, or name another with --name."
         )
 
     async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
         """End the stack and leave nothing: no process, port or state file."""
+        await asyncio.to_thread(self._runtime.refresh)
         if not await asyncio.to_thread(self._ask_down, drain):
             return
         await asyncio.to_thread(self._ensure_supervisor)
@@ -207,16 +206,18 @@ class SupervisedEngine:
     async def _change(
         self, change: Callable[[Desired], Desired], what: str, *, wait: bool, timeout: float
     ) -> StackStatus:
-        await asyncio.to_thread(self._change_desired, change)
+        # First of all, so that an engine that is away says so, and nothing is asked for in vain.
+        await asyncio.to_thread(self._runtime.refresh)
+        desired = await asyncio.to_thread(self._change_desired, change)
         await asyncio.to_thread(self._ensure_supervisor)
         if wait:
-            return await self._until(_all_ready, what, timeout)
+            return await self._until(all_ready, what, timeout + desired.spec.drain_timeout)
         return await self.status()
 
-    def _change_desired(self, change: Callable[[Desired], Desired]) -> None:
+    def _change_desired(self, change: Callable[[Desired], Desired]) -> Desired:
         with self._directory.lock():
             self._find()
-        self._directory.change(change)
+        return self._directory.change(change)
 
     def _ensure_supervisor(self) -> None:
         """Start a supervisor unless one lives; of two started at once the second ends itself."""
@@ -245,7 +246,7 @@ class SupervisedEngine:
             if reached(desired, state) and await asyncio.to_thread(self._is_current, state):
                 return await self.status()
             if fresh:
-                _give_up_on_deaths(state)
+                give_up_on_deaths(state)
             if time.monotonic() > deadline:
                 waiting = ", ".join(
                     f"{record.name} {record.state.value}"
@@ -304,7 +305,7 @@ class SupervisedEngine:
         )
         return StackStatus(
             name=self._name,
-            state=_stack_state(desired, replicas, balancer),
+            state=stack_state(desired, replicas, balancer),
             spec=spec,
             replicas=replicas,
             balancer=balancer,
@@ -349,52 +350,3 @@ class SupervisedEngine:
         if self._runtime.runs(record.part) or record.state is ReplicaState.STARTING:
             return record.state
         return ReplicaState.DEAD
-
-
-def _all_ready(desired: Desired, state: State) -> bool:
-    names = tuple(record.name for record in state.replicas)
-    return (
-        names == desired.replicas
-        # Only when the balancer sends sessions there, too, does a replica really take them.
-        and state.balancer.alive
-        and state.balancer.targets == desired.replicas
-        and all(
-            record.state is ReplicaState.READY
-            and record.generation >= desired.generations.get(record.name, 0)
-            for record in state.replicas
-        )
-    )
-
-
-def _give_up_on_deaths(state: State) -> None:
-    for record in state.replicas:
-        if record.failures >= _FAILURES_OF_A_FRESH_START:
-            reason = record.detail or "it wrote nothing"
-            raise StackError(f"{record.name} can't be started: {reason}")
-    if state.balancer.restarts >= _FAILURES_OF_A_FRESH_START and not state.balancer.alive:
-        text = next((e.text for e in reversed(state.events) if e.subject == "balancer"), "")
-        raise StackError(f"The balancer can't be started: {text}")
-
-
-def _stack_state(
-    desired: Desired, replicas: tuple[ReplicaStatus, ...], balancer: BalancerStatus
-) -> StackState:
-    if desired.phase is Phase.DOWN:
-        return StackState.STOPPING
-    ready = {replica.name for replica in replicas if replica.state is ReplicaState.READY}
-    if balancer.alive and set(desired.replicas) <= ready:
-        return StackState.READY
-    starting = any(replica.state is ReplicaState.STARTING for replica in replicas)
-    if not ready and (starting or not replicas):
-        return StackState.STARTING
-    return StackState.DEGRADED
-
-
-def _flat(spec: StackSpec) -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for name, value in spec.model_dump(mode="json").items():
-        if isinstance(value, dict):
-            flat |= {f"{name} {key}".replace("_", " "): inner for key, inner in value.items()}
-        else:
-            flat[name.replace("_", " ")] = value
-    return flat

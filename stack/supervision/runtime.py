@@ -37,6 +37,8 @@ class Runtime(Protocol):
 
     interval: float
     """Seconds between two comparisons of the supervisor."""
+    findable: bool
+    """Whether a stack that has lost its state directory can be found again."""
 
     def check(self, spec: StackSpec, *, more: int, fresh: bool) -> StackSpec:
         """Look whether ``more`` replicas can be started; returns the spec made definite.

@@ -17,6 +17,7 @@ from stack.balancer.config import Target
 from stack.engine import StackError
 from stack.status import ReplicaState
 from stack.supervision.events import EventLog
+from stack.supervision.judgement import BACKOFF_FIRST, backoff
 from stack.supervision.runtime import BalancerRefusesError, Runtime
 from stack.supervision.state import (
     Desired,
@@ -27,8 +28,6 @@ from stack.supervision.state import (
     State,
 )
 
-BACKOFF_FIRST: Final = 0.5
-BACKOFF_LONGEST: Final = 30.0
 STABLE: Final = 60.0
 """Seconds a replica must live for its earlier deaths to be forgotten."""
 ANSWER_TIMEOUT: Final = 1.0
@@ -38,11 +37,6 @@ KILL_AFTER: Final = 8.0
 """Seconds between the polite signal and the last one."""
 
 _log = logging.getLogger("stack.supervisor")
-
-
-def backoff(failures: int) -> float:
-    """Return the seconds to wait before the start after the ``failures``-th death in a row."""
-    return float(min(BACKOFF_LONGEST, BACKOFF_FIRST * 2 ** max(0, failures - 1)))
 
 
 class Supervisor:
@@ -61,6 +55,7 @@ class Supervisor:
         self._balancer_retry_at = 0.0
         self._refused = ""
         """Why the balancer did not take its last configuration."""
+        self._adopted = False
         self._trouble = ""
         """What keeps the engine itself from answering."""
         self._written: State | None = None
@@ -70,19 +65,19 @@ class Supervisor:
         """Supervise until the stack is down; its directory is gone then."""
         if self._state.replicas:
             self._event("stack", "A new supervisor has taken over.")
-        for done in await asyncio.to_thread(self._runtime.adopt, self._state):
-            self._event("stack", done)
         async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT, trust_env=False) as client:
             while True:
                 desired = await asyncio.to_thread(self._directory.read_desired)
                 if desired is None:
-                    # Somebody deleted the directory: end what we know of rather than leave it.
-                    await self._shut_down(client, None, drain=0.0)
-                    return
-                if desired.phase is Phase.DOWN:
-                    await self._go_down(client, desired)
+                    # Somebody deleted the directory: what nobody could find again must not stay.
+                    if not self._runtime.findable:
+                        await self._shut_down(client, None, drain=0.0)
                     return
                 try:
+                    await self._adopt()
+                    if desired.phase is Phase.DOWN:
+                        await self._go_down(client, desired)
+                        return
                     await self.step(client, desired)
                     self._trouble = ""
                 except StackError as error:
@@ -95,6 +90,12 @@ class Supervisor:
                     # A full disk, say: the stack is better off watched than alone.
                     _log.exception("A comparison failed; the next one follows.")
                 await asyncio.sleep(self._runtime.interval)
+
+    async def _adopt(self) -> None:
+        if not self._adopted:
+            for done in await asyncio.to_thread(self._runtime.adopt, self._state):
+                self._event("stack", done)
+            self._adopted = True
 
     async def step(self, client: httpx.AsyncClient, desired: Desired) -> None:
         """Compare once and mend what differs."""

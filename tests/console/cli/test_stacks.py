@@ -14,6 +14,7 @@ import pytest
 from support.commands import Command
 
 from console import demo
+from console.cli.common import parse_bytes
 from loadtest.store import RunStore
 
 
@@ -158,3 +159,39 @@ def test_the_demonstration(
     assert shown.out.index("configured differently") < shown.out.index("Passed")
     assert len(list((tmp_path / "results").glob("run_*.json"))) == 2
     until(lambda: not parts(state))
+
+
+def test_sizes_are_read_as_docker_writes_them() -> None:
+    assert [parse_bytes("memory", text) for text in ("512m", "2g", "1.5GiB", "100", None)] == [
+        512 * 2**20,
+        2 * 2**30,
+        int(1.5 * 2**30),
+        100,
+        None,
+    ]
+
+
+def test_wrong_container_options_are_usage_errors(run: Command) -> None:
+    for options, expected in (
+        (("--memory", "much"), "--memory 'much' is not a size"),
+        (("--gpus", "first"), "--gpus"),
+        (("--image", ""), "--image"),
+    ):
+        outcome = run("up", "--engine", "docker", *options)
+        assert outcome.code == 2
+        assert expected in outcome.err
+        assert "Traceback" not in outcome.err
+
+
+def test_inside_needs_containers(run: Command, tmp_path: Path) -> None:
+    outcome = run("load", "--num-clients", 1, "--inside", "--results-dir", tmp_path)
+    assert outcome.code == 1
+    assert "'whisperctl up --engine docker'" in outcome.err
+
+
+def test_another_engine_than_the_running_one_is_said(run: Command) -> None:
+    assert run("up", "--replicas", 1, "--port", 0).code == 0
+    outcome = run("status", "--engine", "docker")
+    assert outcome.code == 1
+    assert "runs on engine process; leave --engine away" in outcome.err
+    assert run("status").code == 0

@@ -2,44 +2,25 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psutil
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from support.stacks import reach, session
 
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
 from stack.process import parts
 from stack.process.engine import ProcessEngine
 from stack.spec import BalancerSpec, ReplicaSpec
-from stack.status import ReplicaState, StackState, StackStatus
+from stack.status import ReplicaState, StackState
 from stack.supervision import processes
 from stack.supervision.state import StackDirectory
 from tests.stack.process.conftest import NAME, family, spec, until
-
-
-@contextlib.asynccontextmanager
-async def session(address: str) -> AsyncIterator[ClientConnection]:
-    async with connect(f"ws://{address}/", open_timeout=30, max_size=None) as connection:
-        await connection.send(json.dumps({"uid": "one", "language": "en"}))
-        first = json.loads(await asyncio.wait_for(connection.recv(), 30))
-        assert first.get("message") == "SERVER_READY", first
-        yield connection
-
-
-async def reach(engine: ProcessEngine, condition, what: str, deadline: float = 60.0) -> StackStatus:
-    end = time.monotonic() + deadline
-    while not condition(status := await engine.status()):
-        assert time.monotonic() < end, f"not in time: {what}: {status}"
-        await asyncio.sleep(0.02)
-    return status
 
 
 def files_under(root: Path) -> list[Path]:
