@@ -5,7 +5,6 @@ lost its state directory, finds and adopts it; containers without them are never
 """
 
 import asyncio
-import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -27,15 +26,12 @@ from stack.docker.containers import (
     REPLICA_PORT,
     USER,
     balancer_arguments,
-    balancer_volume,
-    cluster_network,
     container_name,
-    labels,
     replica_arguments,
-    storage_network,
 )
 from stack.docker.errors import explained
 from stack.docker.files import give_to
+from stack.docker.ground import ensure_ground, remove_ground
 from stack.docker.nginx import NginxContainer
 from stack.docker.preflight import cards_of, check_stack
 from stack.docker.upstream import ask_upstream
@@ -43,7 +39,7 @@ from stack.docker.view import SeenContainer, StackView
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
 from stack.process import logs as files
-from stack.spec import Server, StackSpec, Strategy
+from stack.spec import EngineName, Server, StackSpec, Strategy
 from stack.status import LogLine, ReplicaSample
 from stack.supervision.runtime import Running
 from stack.supervision.state import (
@@ -105,15 +101,13 @@ class DockerRuntime:
         balancer = self._view.named(BALANCER)
         if not found:
             return None
-        if balancer is None:
-            names = ", ".join(container_name(self._stack, seen.part) for seen in found)
-            raise StackError(
-                f"Containers of a stack '{self._stack}' are there but its balancer is not; "
-                f"remove them with 'docker rm -f {names.replace(',', '')}'."
-            )
-        spec = StackSpec.model_validate_json(balancer.spec)
         state = State()
-        state.balancer.part = balancer.identity
+        if balancer is not None:
+            spec = StackSpec.model_validate_json(balancer.spec)
+            state.balancer.part = balancer.identity
+        else:
+            # Somebody removed it, and with it what the stack was: enough to take the rest down.
+            spec = StackSpec(name=self._stack, engine=EngineName.DOCKER)
         self._take(state)
         desired = Desired(
             spec=spec,
@@ -177,7 +171,7 @@ class DockerRuntime:
         return Running(seen.identity, seen.address, STATUS_PORT)
 
     def _start(self, arguments: dict[str, Any], part: str) -> SeenContainer:
-        self._networks()
+        ensure_ground(self._docker, self._stack)
         name = arguments["name"]
         seen = self._view.inspect(name)
         if seen is not None and seen.digest != arguments["labels"][LABEL_DIGEST]:
@@ -215,21 +209,6 @@ class DockerRuntime:
             self._applied = (container, self._config.targets)
         elif MODEL_VOLUME in arguments["volumes"]:
             give_to(self._docker, container, MODELS, USER)
-
-    def _networks(self) -> None:
-        for network, internal in (
-            (cluster_network(self._stack), False),
-            (storage_network(self._stack), True),
-        ):
-            with explained(f"make network {network}"):
-                if not self._docker.networks.list(names=[f"^{network}$"]):
-                    self._docker.networks.create(
-                        network,
-                        driver="bridge",
-                        internal=internal,
-                        check_duplicate=True,
-                        labels=labels(self._stack, "network"),
-                    )
 
     def _cores(self) -> int:
         with explained("say how many cores there are"):
@@ -341,12 +320,7 @@ class DockerRuntime:
         self._view.look(anew=True)
         for seen in self._view.all():
             self._remove_container(seen.identity.container)
-        with explained("remove a network"):
-            for network in (cluster_network(self._stack), storage_network(self._stack)):
-                for one in self._docker.networks.list(names=[f"^{network}$"]):
-                    one.remove()
-        with explained("remove a volume"), contextlib.suppress(NotFound):
-            self._docker.api.remove_volume(balancer_volume(self._stack))
+        remove_ground(self._docker, self._stack)
 
     # --- looking ----------------------------------------------------------------------------------
 

@@ -1,17 +1,33 @@
 """The export: it is YAML, says what the engine would do, and Docker Compose and nginx accept it."""
 
+import asyncio
+import json
 import os
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 import yaml
+from support.stacks import replica_of, session
 
 from console.cli import main
 from stack.docker.compose import compose_files
-from stack.spec import ContainerSpec, EngineName, ReplicaSpec, Server, StackSpec, Strategy
+from stack.offline import MODEL_DIRECTORY
+from stack.process.parts import free_port
+from stack.spec import (
+    BalancerSpec,
+    ContainerSpec,
+    EngineName,
+    ReplicaSpec,
+    Server,
+    StackSpec,
+    Strategy,
+)
+from tests.stack.docker.conftest import BALANCER_IMAGE, IMAGE
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
@@ -122,6 +138,54 @@ def test_docker_compose_accepts_it(server: Server, tmp_path: Path) -> None:
         timeout=60,
     )
     assert checked.returncode == 0, checked.stderr
+
+
+@pytest.mark.skipif(compose_command() is None, reason="needs Docker Compose")
+@pytest.mark.timeout(240)
+async def test_the_exported_stack_runs_without_us(
+    client: docker.DockerClient, images: None, tmp_path: Path
+) -> None:
+    command = compose_command()
+    assert command is not None
+    port = free_port()
+    containers = ContainerSpec(
+        image=IMAGE, balancer_image=BALANCER_IMAGE, server=Server.WHISPERCTL, gpus="none"
+    )
+    spec = StackSpec(
+        name=f"t{uuid.uuid4().hex[:8]}",
+        engine=EngineName.DOCKER,
+        replicas=2,
+        containers=containers,
+        balancer=BalancerSpec(port=port, strategy=Strategy.ROUND_ROBIN),
+    )
+    files = compose_files(
+        spec, cores=2, cards=0, offline_model=str(MODEL_DIRECTORY), subnet="10.213.77.0/24"
+    )
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+
+    def compose(*arguments: str) -> None:
+        ran = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert ran.returncode == 0, ran.stderr
+
+    try:
+        await asyncio.to_thread(compose, "up", "--detach")
+        opened = []
+        for _ in range(2):
+            async with session(f"127.0.0.1:{port}") as one:
+                opened.append(replica_of(one))
+        assert sorted(opened) == ["replica-1", "replica-2"]
+        (tmp_path / "results").mkdir()
+        (tmp_path / "results").chmod(0o777)
+        tester = ("whisperctl", "load", "--host", "balancer", "--port", "8080")
+        options = ("--num-clients", "2", "--duration", "3", "--results-dir", "/results")
+        await asyncio.to_thread(compose, "run", "--rm", "load-tester", *tester, *options)
+        (saved,) = (tmp_path / "results").glob("run_2_clients_*.json")
+        assert json.loads(saved.read_text())["summary"]["successful_clients"] == 2
+    finally:
+        await asyncio.to_thread(compose, "down", "--volumes")
 
 
 def test_the_command_writes_both_and_replaces_nothing_unasked(

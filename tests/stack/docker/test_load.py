@@ -10,8 +10,9 @@ from support.stacks import eventually, load, reach
 from console.target import inside_place
 from loadtest.plan import LoadPlan
 from loadtest.runfile import Run
-from stack.docker.containers import GENERATOR, LABEL_PART
+from stack.docker.containers import GENERATOR, LABEL_PART, container_name
 from stack.docker.engine import DockerEngine
+from stack.spec import BalancerSpec
 from test_audio import CLIPS_DIRECTORY
 from tests.stack.docker.conftest import spec
 
@@ -103,3 +104,39 @@ async def test_a_load_that_is_killed_leaves_no_generator(
     process.kill()
     await process.wait()
     await eventually(lambda: not running(), "it has gone")
+
+
+@pytest.mark.timeout(240)
+async def test_a_killed_replica_is_what_the_run_says(
+    engine: DockerEngine, client: docker.DockerClient, tmp_path: Path
+) -> None:
+    status = await engine.up(spec(engine, 2, balancer=BalancerSpec(port=0, strategy="round_robin")))
+
+    async def kill() -> None:
+        await reach_sessions(engine, 3)
+        client.containers.get(container_name(engine.stack_name, "replica-2")).kill()
+
+    killing = asyncio.create_task(kill())
+    run = await load(status, tmp_path, clients=(6,), duration=15.0)
+    await killing
+    hit = {one.client_id for one in run.clients if one.replica == "replica-2"}
+    assert len(hit) == 3
+    assert {one.client_id for one in run.clients if not one.success} == hit
+    assert run.summary.failures == {"disconnected": 3}
+    back = await reach(
+        engine,
+        lambda now: now.ready_replicas == 2 and now.replicas[1].restarts == 1,
+        "it is back and warm",
+    )
+    again = await load(back, tmp_path, clients=(4,), duration=3.0)
+    assert again.summary.successful_clients == 4
+    assert again.summary.load_distribution.sessions == {"replica-1": 2, "replica-2": 2}
+
+
+async def reach_sessions(engine: DockerEngine, wanted: int) -> None:
+    """Wait until every replica has so many sessions."""
+    async with asyncio.timeout(60):
+        while True:
+            samples = (await engine.stats()).values()
+            if samples and all(sample.sessions == wanted for sample in samples):
+                return

@@ -75,6 +75,28 @@ async def test_a_console_that_knows_nothing_finds_and_adopts_it(
         await other.down()
 
 
+async def test_what_is_left_of_a_stack_can_be_taken_down(
+    engine: DockerEngine, client: docker.DockerClient, root: Path
+) -> None:
+    await engine.up(spec(engine, 1))
+    shutil.rmtree(root / "stacks" / engine.stack_name)
+    client.containers.get(container_name(engine.stack_name, "balancer")).remove(force=True)
+    await DockerEngine(engine.stack_name).down()
+    assert list(things(client, engine.stack_name)) == []
+
+
+async def test_a_strangers_network_of_that_name_is_left_alone(
+    engine: DockerEngine, client: docker.DockerClient
+) -> None:
+    stranger = client.networks.create(f"whisperctl-{engine.stack_name}")
+    try:
+        with pytest.raises(StackError, match="already exists"):
+            await engine.up(spec(engine, 1))
+        stranger.reload()
+    finally:
+        stranger.remove()
+
+
 async def test_two_stacks_side_by_side(
     stacks: Callable[[], DockerEngine], client: docker.DockerClient
 ) -> None:
