@@ -24,6 +24,8 @@ BACKEND: Final = "faster_whisper"
 
 REPLICA_HEADER: Final = "X-Replica"
 """Handshake response header that names the replica which serves the session."""
+BALANCED_HEADER: Final = "X-Balanced"
+"""Set by a balancer that tries another replica when one answers the handshake with 503."""
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """Upper bound of one message: over four minutes of float32 audio. The libraries' default of 1 MiB

@@ -9,6 +9,8 @@ DEFAULT_STACK_NAME: Final = "default"
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8990
 MAX_REPLICAS: Final = 64
+KEY_VARIABLE: Final = "WHISPERCTL_API_KEY"
+"""Environment variable with the key that replicas ask for."""
 DEFAULT_IMAGE: Final = "whisperctl:latest"
 """What ``whisperctl build`` makes."""
 DEFAULT_BALANCER_IMAGE: Final = "nginx:stable"

@@ -28,6 +28,7 @@ from stack.spec import (
     DEFAULT_PORT,
     DEFAULT_STACK_NAME,
     MAX_REPLICAS,
+    ContainerSpec,
     EngineName,
     StackSpec,
     Strategy,
@@ -92,7 +93,7 @@ def _compose(
     model: Annotated[str | None, typer.Option(help="As for 'up'.")] = None,
     image: ImageOption = DEFAULT_IMAGE,
     balancer_image: BalancerImageOption = DEFAULT_BALANCER_IMAGE,
-    gpus: GpusOption = "all",
+    gpus: GpusOption = "auto",
     memory: MemoryOption = None,
     host: Annotated[str, typer.Option(help="Address the balancer listens on.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = DEFAULT_PORT,
@@ -132,15 +133,27 @@ def _compose(
         )
     for path, text in _compose_texts(spec, subnet).items():
         _write(directory / path, text, force=force)
+    # Made here, because the engine would make it root's.
+    (directory / "results").mkdir(exist_ok=True)
     typer.echo(f"{directory}/compose.yaml, nginx.conf and .env are written; start them with")
     typer.echo(f"  cd {directory} && docker compose up --detach")
 
 
 def _compose_texts(spec: StackSpec, subnet: str) -> dict[str, str]:
     from stack.docker.compose import compose_files  # noqa: PLC0415
-    from stack.docker.preflight import cards_of  # noqa: PLC0415
+    from stack.docker.preflight import cards_of, gpus_here, listening_address  # noqa: PLC0415
     from stack.offline import MODEL_DIRECTORY  # noqa: PLC0415
 
+    containers = spec.containers or ContainerSpec()
+    if containers.gpus == "auto":
+        containers = containers.model_copy(update={"gpus": gpus_here()})
+    host = listening_address(spec.balancer.host)
+    spec = spec.model_copy(
+        update={
+            "containers": containers,
+            "balancer": spec.balancer.model_copy(update={"host": host}),
+        }
+    )
     try:
         return compose_files(
             spec,
@@ -148,6 +161,7 @@ def _compose_texts(spec: StackSpec, subnet: str) -> dict[str, str]:
             cards=cards_of(spec),
             offline_model=str(MODEL_DIRECTORY),
             subnet=subnet,
+            user=f"{os.getuid()}:{os.getgid()}",
         )
     except ValueError as error:
         raise UserError(f"--subnet {subnet} is not usable: {error}.", exit_code=2) from None

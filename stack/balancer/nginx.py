@@ -25,7 +25,9 @@ FAIL_TIMEOUT: Final = 10
 """Seconds for which a replica that could not be reached is left alone."""
 MAX_UPLOAD: Final = "32m"
 """More than the replica's own limit, so that it is the replica that says no and why."""
-HIGHEST_PORT_CONNECTIONS: Final = 8192
+WORKERS: Final = 4
+"""Not one a core: they only pass bytes on, and those with open sessions stay after each reload."""
+WORKER_CONNECTIONS: Final = 8192
 """Connections of one worker: two a session."""
 
 _HASH_KEY: Final = "$session_owner"
@@ -56,7 +58,8 @@ def render_nginx(config: NginxConfig) -> str:
         status_listen=_listen(config.status_port, ipv6=config.ipv6),
         sessions=_session_locations(config, timeout),
         targets=json.dumps({"targets": [target.name for target in config.targets]}),
-        connections=HIGHEST_PORT_CONNECTIONS,
+        connections=WORKER_CONNECTIONS,
+        workers=WORKERS,
     )
 
 
@@ -104,7 +107,9 @@ def _session_locations(config: NginxConfig, timeout: str) -> str:
     if not config.targets:
         return _NOBODY
     return "\n".join(
-        _PROXY.format(location=location, timeout=timeout, upload=MAX_UPLOAD)
+        _PROXY.format(
+            location=location, timeout=timeout, upload=MAX_UPLOAD, connect=CONNECT_TIMEOUT
+        )
         for location in ("= /", "= /v1/audio/transcriptions", "= /health", "= /ready")
     )
 
@@ -115,9 +120,9 @@ _NOBODY: Final = """\
             return 503 '{"error": "No replica takes sessions now; try again in a moment."}\\n';
         }"""
 
-# A connection is tried elsewhere only while nothing has been sent to the replica: 'error' and
-# 'timeout' of connecting, never of what follows, as nginx doesn't repeat what was answered, and
-# request bodies are not buffered.
+# A handshake, and any other GET, is tried elsewhere until a replica has answered; a file that is
+# posted only until it has been sent on. 503 is what a replica that starts or drains answers to
+# whoever can go elsewhere, which X-Balanced says.
 _PROXY: Final = """\
         location {location} {{
             proxy_pass http://replicas;
@@ -127,10 +132,11 @@ _PROXY: Final = """\
             proxy_set_header Connection $connection_header;
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_connect_timeout 2s;
+            proxy_connect_timeout {connect}s;
             proxy_read_timeout {timeout};
             proxy_send_timeout {timeout};
-            proxy_next_upstream error timeout;
+            proxy_next_upstream error timeout http_503;
+            proxy_set_header X-Balanced 1;
             proxy_next_upstream_tries 3;
             proxy_next_upstream_timeout 10s;
             proxy_buffering off;
@@ -142,9 +148,12 @@ _PROXY: Final = """\
 
 _TEMPLATE: Final = """\
 # Made by whisperctl; changes are overwritten.
-worker_processes auto;
+worker_processes {workers};
+worker_rlimit_nofile 16384;
 pid /tmp/nginx.pid;
-error_log /dev/stderr warn;
+# Lines of the levels below hold the whole request, and a query may hold a key. What became of each
+# session is in the access log.
+error_log /dev/stderr emerg;
 
 events {{
     worker_connections {connections};

@@ -11,17 +11,16 @@ from typing import Any, Final
 from stack.balancer.config import Target
 from stack.balancer.nginx import LISTEN_PORT, NginxConfig, render_nginx
 from stack.docker.containers import (
+    BALANCER_ADDRESS,
+    FIRST_REPLICA_ADDRESS,
     MODEL_VOLUME,
     REPLICA_PORT,
     USER,
     replica_arguments,
 )
-from stack.spec import ContainerSpec, Server, StackSpec
+from stack.spec import KEY_VARIABLE, ContainerSpec, Server, StackSpec
 
 DEFAULT_SUBNET: Final = "172.28.90.0/24"
-_FIRST_REPLICA: Final = 11
-"""Last number of replica-1's address; those below are the balancer's and what else there is."""
-_BALANCER: Final = 2
 
 
 def compose_files(
@@ -31,17 +30,20 @@ def compose_files(
     cards: int,
     offline_model: str,
     subnet: str = DEFAULT_SUBNET,
+    user: str = "1000:1000",
 ) -> dict[str, str]:
     """Return the files' texts by name: ``compose.yaml``, ``nginx.conf``, ``.env``.
+
+    ``user`` is whose the load tester's results are to be, as ``uid:gid``.
 
     Replicas have fixed addresses, because nginx looks a name up once and a container that starts
     again may get another address. Raises ValueError with a sentence for a subnet that won't do.
     """
     network = ipaddress.ip_network(subnet)
-    if network.num_addresses < _FIRST_REPLICA + spec.replicas + 1:
+    if network.num_addresses < FIRST_REPLICA_ADDRESS + spec.replicas + 1:
         raise ValueError(f"subnet {subnet} has no room for {spec.replicas} replicas")
     addresses = {
-        f"replica-{number}": str(network[_FIRST_REPLICA + number - 1])
+        f"replica-{number}": str(network[FIRST_REPLICA_ADDRESS + number - 1])
         for number in range(1, spec.replicas + 1)
     }
     nginx = NginxConfig(
@@ -64,16 +66,16 @@ def compose_files(
         _restrained(containers),
         "services:",
         *(_replica(name, addresses[name], arguments[name], containers) for name in addresses),
-        _balancer(spec, containers, list(addresses), str(network[_BALANCER])),
+        _balancer(spec, containers, list(addresses), str(network[BALANCER_ADDRESS])),
         _LOAD_TESTER.format(image=_loader(containers), port=LISTEN_PORT),
         _NETWORKS.format(subnet=subnet),
-        _VOLUMES.format(volume=MODEL_VOLUME) if _uses_volume(arguments) else "",
+        _VOLUMES if _uses_volume(arguments) else "",
     ]
     return {
         "compose.yaml": "\n".join(section for section in sections if section),
         "nginx.conf": render_nginx(nginx),
         # Not 'name:' in the file, which Compose 1 does not know.
-        ".env": f"COMPOSE_PROJECT_NAME=whisperctl-{spec.name}\n",
+        ".env": f"COMPOSE_PROJECT_NAME=whisperctl-{spec.name}\nWHISPERCTL_USER={user}\n",
     }
 
 
@@ -89,13 +91,14 @@ def _replica(name: str, address: str, arguments: dict[str, Any], containers: Con
         f"    command: {json.dumps(arguments['command'])}",
         "    environment:",
         *(f"      {key}: {_quoted(value)}" for key, value in arguments["environment"].items()),
+        f"      {KEY_VARIABLE}: ${{{KEY_VARIABLE}:-}}",
         "    networks:",
         "      cluster:",
         f"        ipv4_address: {address}",
         "    stop_grace_period: 10s",
     ]
     volumes = [
-        _quoted(":".join((source, mount["bind"], mount["mode"])))
+        _quoted(":".join((_VOLUME_NAMES.get(source, source), mount["bind"], mount["mode"])))
         for source, mount in arguments["volumes"].items()
     ]
     if volumes:
@@ -199,7 +202,7 @@ _LOAD_TESTER: Final = """\
     <<: *restrained
     image: {image}
     profiles: [load]
-    # Whoever owns ./results, so that the runs can be saved there.
+    # Whose ./results is, so that the runs can be saved there; see .env.
     user: "${{WHISPERCTL_USER:-1000:1000}}"
     command: ["whisperctl", "load", "--host", "balancer", "--port", "{port}",
               "--clients", "5,10,20", "--results-dir", "/results"]
@@ -220,8 +223,9 @@ networks:
     internal: true
 """
 
+# The project's own, so that 'docker compose down --volumes' takes nobody else's models away.
+_VOLUME_NAMES: Final = {MODEL_VOLUME: "models"}
 _VOLUMES: Final = """\
 volumes:
-  {volume}:
-    name: {volume}
+  models:
 """

@@ -14,7 +14,7 @@ from docker.types import DeviceRequest, LogConfig
 
 from stack.balancer.nginx import LISTEN_PORT
 from stack.replica.options import replica_options
-from stack.spec import ContainerSpec, ReplicaSpec, Server, StackSpec
+from stack.spec import KEY_VARIABLE, ContainerSpec, ReplicaSpec, Server, StackSpec
 
 LABEL_STACK: Final = "io.whisperctl.stack"
 LABEL_PART: Final = "io.whisperctl.part"
@@ -37,10 +37,15 @@ NGINX_CONFIG: Final = f"{BALANCER_DIRECTORY}/{CONFIG_NAME}"
 MODEL_VOLUME: Final = "whisperctl-models"
 """Shared by all stacks: a model is downloaded once. It outlives them."""
 MODELS: Final = "/models"
+MODEL_CACHE: Final = "cache"
+"""Directory in the volume that the containers' user may write: a new volume itself is root's."""
 MODEL: Final = "/model"
-STOP_SECONDS: Final = 10
+BALANCER_PIDS: Final = 4096
+"""Each reload keeps the old workers that have open sessions."""
 
-_KEY_VARIABLE: Final = "WHISPERCTL_API_KEY"
+FIRST_REPLICA_ADDRESS: Final = 11
+"""Last number of replica-1's address on the cluster network, replica-2's is one more, and so on."""
+BALANCER_ADDRESS: Final = 2
 
 
 def container_name(stack: str, part: str) -> str:
@@ -102,9 +107,14 @@ def replica_arguments(
     containers = spec.containers or ContainerSpec()
     upstream = containers.server is Server.UPSTREAM
     mounts, model = _model(spec.replica, offline_model, upstream=upstream)
-    environment = {"HF_HOME": MODELS, "HOME": "/tmp", "OMP_WAIT_POLICY": "PASSIVE"}  # noqa: S108
-    if api_key:
-        environment[_KEY_VARIABLE] = api_key
+    environment = {
+        "HF_HOME": f"{MODELS}/{MODEL_CACHE}",
+        "HOME": "/tmp",  # noqa: S108
+        "OMP_WAIT_POLICY": "PASSIVE",
+    }
+    if containers.gpus == "none":
+        # CUDA images ask for all cards, and get them where NVIDIA's runtime is the default one.
+        environment["NVIDIA_VISIBLE_DEVICES"] = "void"
     arguments = {
         **_restrained(containers),
         "image": containers.image,
@@ -126,7 +136,11 @@ def replica_arguments(
         arguments |= {"mem_limit": containers.memory, "memswap_limit": containers.memory}
     if (request := gpu_request(containers.gpus, name, cards)) is not None:
         arguments["device_requests"] = [request]
-    return _labelled(arguments, spec.name, name, {LABEL_GENERATION: str(generation)})
+    labelled = _labelled(arguments, spec.name, name, {LABEL_GENERATION: str(generation)})
+    if api_key:
+        # After the digest, which anybody may read.
+        labelled["environment"] = environment | {KEY_VARIABLE: api_key}
+    return labelled
 
 
 def balancer_arguments(spec: StackSpec) -> dict[str, Any]:
@@ -142,6 +156,7 @@ def balancer_arguments(spec: StackSpec) -> dict[str, Any]:
         "user": USER,
         "volumes": {balancer_volume(spec.name): {"bind": BALANCER_DIRECTORY, "mode": "rw"}},
         "network": cluster_network(spec.name),
+        "pids_limit": BALANCER_PIDS,
         "ports": {f"{LISTEN_PORT}/tcp": (spec.balancer.host, spec.balancer.port)},
         # Its own word for an orderly end; sessions were drained before.
         "stop_signal": "SIGTERM",

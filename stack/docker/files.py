@@ -21,9 +21,14 @@ def put_file(
     _put(client, container, directory, entry, data)
 
 
-def give_to(client: docker.DockerClient, container: str, directory: str, user: str) -> None:
-    """Make a volume's top directory a user's, given as ``uid:gid``: a new volume is root's."""
-    entry = tarfile.TarInfo(".")
+def make_directory(
+    client: docker.DockerClient, container: str, directory: str, name: str, user: str
+) -> None:
+    """Make a directory in a volume that a user, given as ``uid:gid``, may write.
+
+    The volume's own top is root's at first, and the engine leaves it so whatever is written there.
+    """
+    entry = tarfile.TarInfo(name)
     entry.type, entry.mode = tarfile.DIRTYPE, _DIRECTORY_MODE
     entry.uid, entry.gid = (int(part) for part in user.split(":"))
     _put(client, container, directory, entry, b"")

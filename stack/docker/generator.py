@@ -69,7 +69,12 @@ def run(stack: str, image: str, readable: list[str]) -> int:
         ended: list[int] = []
         waiting = threading.Thread(target=_wait, args=(client, name, ended), daemon=True)
         waiting.start()
-        container.start()
+        try:
+            container.start()
+        except DockerException:
+            # The engine removes by itself only what has run.
+            container.remove(force=True)
+            raise
 
     def end(*_: object) -> None:
         with suppress(DockerException):

@@ -3,7 +3,10 @@
 ``whisperctl doctor`` tells the same beforehand. Blocking.
 """
 
+import ipaddress
 import os
+import shutil
+import socket
 import stat
 from pathlib import Path
 from typing import Final
@@ -11,11 +14,12 @@ from typing import Final
 import docker
 from docker.errors import ImageNotFound
 
+from stack.docker.client import connect
 from stack.docker.containers import LABEL_IMAGE
 from stack.docker.errors import explained, missing_image
 from stack.engine import StackError
 from stack.process.preflight import check_memory, check_model, check_port
-from stack.spec import DEFAULT_IMAGE, ContainerSpec, Server, StackSpec
+from stack.spec import DEFAULT_IMAGE, KEY_VARIABLE, ContainerSpec, Server, StackSpec
 from stack.telemetry.gpu import GpuReader
 
 _NVIDIA: Final = "nvidia"
@@ -30,7 +34,7 @@ def check_stack(
     if containers.server is Server.AUTO:
         server = Server.WHISPERCTL if image.get(LABEL_IMAGE) else Server.UPSTREAM
         containers = containers.model_copy(update={"server": server})
-    if containers.server is Server.UPSTREAM and os.environ.get("WHISPERCTL_API_KEY"):
+    if containers.server is Server.UPSTREAM and os.environ.get(KEY_VARIABLE):
         raise StackError(
             "Upstream's server takes its key on the command line, where every user of the machine "
             "can read it; unset WHISPERCTL_API_KEY, or use whisperctl's own image."
@@ -41,7 +45,9 @@ def check_stack(
     if Path(model).is_absolute():
         check_readable(Path(model))
     check_memory(model, more)
-    balancer = spec.balancer
+    # The engine takes addresses only, and reads a name as "everywhere".
+    host = listening_address(spec.balancer.host)
+    balancer = spec.balancer.model_copy(update={"host": host})
     if fresh:
         port = check_port(balancer.host, balancer.port)
         balancer = balancer.model_copy(update={"port": port})
@@ -49,6 +55,20 @@ def check_stack(
     return spec.model_copy(
         update={"containers": containers, "replica": replica, "balancer": balancer}
     )
+
+
+def listening_address(host: str) -> str:
+    """Return the address that a host name stands for on this machine; raises StackError."""
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except OSError:
+        raise StackError(
+            f"--host {host} is no address of this machine; give one, such as 127.0.0.1."
+        ) from None
 
 
 def cards_of(spec: StackSpec) -> int:
@@ -62,9 +82,25 @@ def has_nvidia(client: docker.DockerClient) -> bool:
     """Tell whether containers can be given NVIDIA cards."""
     with explained("say what it can do"):
         facts = client.info()
-    return _NVIDIA in (facts.get("Runtimes") or {}) or any(
-        _NVIDIA in str(device.get("ID", "")) for device in facts.get("DiscoveredDevices") or []
+    return (
+        _NVIDIA in (facts.get("Runtimes") or {})
+        # The engine offers its device driver where it finds this beside itself.
+        or shutil.which("nvidia-container-runtime-hook") is not None
+        or any(
+            _NVIDIA in str(device.get("ID", "")) for device in facts.get("DiscoveredDevices") or []
+        )
     )
+
+
+def gpus_here() -> str:
+    """Say which cards containers of this machine are to get: all, unless it can give none.
+
+    Where no engine answers the files may be meant for another machine: all then, too.
+    """
+    try:
+        return "all" if has_nvidia(connect()) else "none"
+    except StackError:
+        return "all"
 
 
 def _gpus(client: docker.DockerClient, spec: StackSpec, asked: str) -> str:

@@ -17,10 +17,14 @@ from docker.errors import APIError, NotFound
 from stack.balancer.config import Target
 from stack.balancer.nginx import STATUS_PORT, TARGETS_PATH, NginxConfig, render_nginx
 from stack.docker import logs
+from stack.docker.adoption import found, key_of, take
 from stack.docker.client import connect
 from stack.docker.containers import (
     BALANCER,
     LABEL_DIGEST,
+    LABEL_GENERATION,
+    LABEL_STACK,
+    MODEL_CACHE,
     MODEL_VOLUME,
     MODELS,
     REPLICA_PORT,
@@ -30,8 +34,9 @@ from stack.docker.containers import (
     replica_arguments,
 )
 from stack.docker.errors import explained
-from stack.docker.files import give_to
-from stack.docker.ground import ensure_ground, remove_ground
+from stack.docker.files import make_directory
+from stack.docker.ground import address_of, ensure_ground, remove_ground
+from stack.docker.lease import Lease
 from stack.docker.nginx import NginxContainer
 from stack.docker.preflight import cards_of, check_stack
 from stack.docker.upstream import ask_upstream
@@ -39,7 +44,7 @@ from stack.docker.view import SeenContainer, StackView
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
 from stack.process import logs as files
-from stack.spec import EngineName, Server, StackSpec, Strategy
+from stack.spec import KEY_VARIABLE, Server, StackSpec, Strategy
 from stack.status import LogLine, ReplicaSample
 from stack.supervision.runtime import Running
 from stack.supervision.state import (
@@ -53,6 +58,8 @@ from stack.supervision.state import (
 from stack.telemetry.sampler import Sampler, Source
 from stack.telemetry.service import ask_status
 
+_PATIENCE: Final = 3.0
+"""Seconds to wait for a supervisor that is about to end, because its state directory is gone."""
 _RELOAD_INTERVAL: Final = 1.0
 """Seconds between two reloads that only add replicas: each keeps old workers for open sessions."""
 
@@ -72,6 +79,7 @@ class DockerRuntime:
         self._applied: tuple[str, tuple[Target, ...]] | None = None
         """Container of the balancer, and the targets it was last told."""
         self._reloaded_at = 0.0
+        self._held: Lease | None = None
         self._pids: dict[ContainerIdentity, tuple[int, ...]] = {}
 
     @property
@@ -94,27 +102,34 @@ class DockerRuntime:
         """Look whether images, GPUs, model, memory and port are there."""
         return check_stack(self._docker, spec, more=more, fresh=fresh)
 
-    def find(self) -> tuple[Desired, State] | None:
-        """Return the stack as its containers' labels tell it."""
-        self._view.look(anew=True)
-        found = self._view.all()
-        balancer = self._view.named(BALANCER)
-        if not found:
-            return None
-        state = State()
-        if balancer is not None:
-            spec = StackSpec.model_validate_json(balancer.spec)
-            state.balancer.part = balancer.identity
-        else:
-            # Somebody removed it, and with it what the stack was: enough to take the rest down.
-            spec = StackSpec(name=self._stack, engine=EngineName.DOCKER)
-        self._take(state)
-        desired = Desired(
-            spec=spec,
-            replicas=(),
-            generations={record.name: record.generation for record in state.replicas},
+    def claim(self) -> None:
+        """Raise StackError when a supervisor with another state directory has this stack."""
+        if not self._lease.claim(patience=_PATIENCE):
+            raise StackError(self._looked_after)
+        self._lease.release()
+
+    @property
+    def _lease(self) -> Lease:
+        if self._held is None:
+            with explained("say who it is"):
+                self._held = Lease(str(self._docker.info().get("ID", "")), self._stack)
+        return self._held
+
+    @property
+    def _looked_after(self) -> str:
+        return (
+            f"Stack '{self._stack}' is looked after from another state directory, by another user "
+            "or with another WHISPERCTL_STATE_DIR; operate it from there, or name another stack "
+            "with --name."
         )
-        return desired.with_names([record.name for record in state.replicas]), state
+
+    def recover_key(self) -> str | None:
+        """Return the key that the running replicas ask for."""
+        return key_of(self._docker, self._view)
+
+    def find(self, *, to_end: bool = False) -> tuple[Desired, State] | None:
+        """Return the stack as its containers' labels tell it."""
+        return found(self._stack, self._view, to_end=to_end)
 
     # --- what runs --------------------------------------------------------------------------------
 
@@ -124,23 +139,13 @@ class DockerRuntime:
 
     def adopt(self, state: State) -> list[str]:
         """Take containers of this stack that the state doesn't know, and watch all from now on."""
+        # Held until this process ends: there is never a second supervisor.
+        if not self._lease.claim(patience=_PATIENCE):
+            raise StackError(self._looked_after)
         self._view.look(anew=True)
-        taken = self._take(state)
+        taken = take(state, self._view)
         self._view.watch()
         return [f"Container {container_name(self._stack, name)} was adopted." for name in taken]
-
-    def _take(self, state: State) -> list[str]:
-        known = {record.name for record in state.replicas}
-        taken = []
-        for seen in self._view.all():
-            if seen.part == BALANCER or seen.part in known:
-                continue
-            record = ReplicaRecord(name=seen.part, generation=seen.generation)
-            if seen.running:
-                record.part, record.host, record.port = seen.identity, seen.address, REPLICA_PORT
-            state.replicas.append(record)
-            taken.append(seen.part)
-        return taken
 
     def runs(self, part: Part | None) -> bool:
         """Tell whether this life of a container goes on, as of the last look."""
@@ -160,7 +165,7 @@ class DockerRuntime:
             cores=self._cores(),
             cards=cards_of(spec),
             offline_model=str(MODEL_DIRECTORY),
-            api_key=os.environ.get("WHISPERCTL_API_KEY"),
+            api_key=os.environ.get(KEY_VARIABLE),
         )
         seen = self._start(arguments, name)
         return Running(seen.identity, seen.address, REPLICA_PORT)
@@ -174,14 +179,20 @@ class DockerRuntime:
         ensure_ground(self._docker, self._stack)
         name = arguments["name"]
         seen = self._view.inspect(name)
-        if seen is not None and seen.digest != arguments["labels"][LABEL_DIGEST]:
+        wanted = arguments["labels"]
+        if seen is not None and str(seen.generation) != wanted.get(LABEL_GENERATION, "0"):
             self._remove_container(seen.identity.container)
             seen = None
         if seen is not None and seen.running:
-            return seen
+            return seen  # whatever it was created with: it may have sessions
+        if seen is not None and seen.digest != wanted[LABEL_DIGEST]:
+            self._remove_container(seen.identity.container)
+            seen = None
         with explained(f"start {part}"):
             if seen is None:
-                endpoint = self._docker.api.create_endpoint_config(aliases=[part])
+                endpoint = self._docker.api.create_endpoint_config(
+                    aliases=[part], ipv4_address=address_of(self._docker, self._stack, part)
+                )
                 made = self._docker.containers.create(
                     **arguments, networking_config={arguments["network"]: endpoint}
                 )
@@ -208,7 +219,7 @@ class DockerRuntime:
             NginxContainer(self._docker, container).write(render_nginx(self._config))
             self._applied = (container, self._config.targets)
         elif MODEL_VOLUME in arguments["volumes"]:
-            give_to(self._docker, container, MODELS, USER)
+            make_directory(self._docker, container, MODELS, MODEL_CACHE, USER)
 
     def _cores(self) -> int:
         with explained("say how many cores there are"):
@@ -317,9 +328,11 @@ class DockerRuntime:
 
     def remove(self) -> None:
         """Remove every container, network and volume of this stack; models stay."""
-        self._view.look(anew=True)
-        for seen in self._view.all():
-            self._remove_container(seen.identity.container)
+        with explained("list containers"):
+            label = {"label": f"{LABEL_STACK}={self._stack}"}
+            left = self._docker.api.containers(all=True, filters=label)
+        for one in left:  # load generators among them
+            self._remove_container(str(one["Id"]))
         remove_ground(self._docker, self._stack)
 
     # --- looking ----------------------------------------------------------------------------------

@@ -55,8 +55,15 @@ class ProcessRuntime:
             balancer = balancer.model_copy(update={"port": port})
         return spec.model_copy(update={"replica": replica, "balancer": balancer})
 
-    def find(self) -> tuple[Desired, State] | None:
+    def find(self, *, to_end: bool = False) -> tuple[Desired, State] | None:  # noqa: ARG002
         """Return nothing: without its state directory nobody knows a stack's processes."""
+        return None
+
+    def claim(self) -> None:
+        """Do nothing: the state directory is all there is of a stack."""
+
+    def recover_key(self) -> str | None:
+        """Return nothing: what can't be found has no key."""
         return None
 
     # --- what runs --------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from stack.replica.hardware import calm_libraries
+from stack.spec import KEY_VARIABLE
 
 FLUSH_DEADLINE: Final = 5.0
 """Seconds for flushing sessions after SIGTERM."""
@@ -203,7 +204,7 @@ async def serve(options: argparse.Namespace, model: str) -> int:
             name=options.name,
             fitted=fitted,
             model_label=options.model,
-            api_key=os.environ.get("WHISPERCTL_API_KEY") or None,
+            api_key=os.environ.get(KEY_VARIABLE) or None,
         )
     )
     server = make_server(replica)

@@ -16,7 +16,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from stack.protocol import REPLICA_HEADER, ProtocolError, SessionOptions, Wait, render
+from stack.protocol import (
+    BALANCED_HEADER,
+    REPLICA_HEADER,
+    ProtocolError,
+    SessionOptions,
+    Wait,
+    render,
+)
 from stack.replica import rest
 from stack.replica.admission import Departures
 from stack.replica.commit import SENTENCE_PAUSE
@@ -230,6 +237,12 @@ class Replica:
         if self._handshakes >= MAX_HANDSHAKES:
             self.metrics.rejected.labels("handshakes").inc()
             text = "Too many connections wait to send their options; try again later.\n"
+            await websocket.send_denial_response(PlainTextResponse(text, 503, headers=name))
+            return
+        if self.state is not ReplicaState.READY and BALANCED_HEADER in websocket.headers:
+            # Whoever comes by way of a balancer can go to another one instead of waiting.
+            self.metrics.rejected.labels(self.state.value).inc()
+            text = f"This replica is {self.state.value}; try another one.\n"
             await websocket.send_denial_response(PlainTextResponse(text, 503, headers=name))
             return
         protocol = "bearer" if _subprotocols(websocket)[:1] == ["bearer"] else None

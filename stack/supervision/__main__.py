@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import os
 import signal
 import sys
 from pathlib import Path
 
 from stack.engine import StackError
 from stack.runtimes import runtime_of
+from stack.spec import KEY_VARIABLE
 from stack.supervision.state import StackDirectory
 from stack.supervision.supervisor import supervise
 
@@ -28,6 +30,10 @@ def main() -> int:
         desired = directory.read_desired()
         if desired is None:
             return 0
+        # The stack's own, not that of whoever happens to start this: all replicas ask for one key.
+        os.environ.pop(KEY_VARIABLE, None)
+        if key := directory.read_key():
+            os.environ[KEY_VARIABLE] = key
         return asyncio.run(supervise(directory, runtime_of(desired.spec.engine, directory)))
     except StackError as error:
         sys.exit(str(error))

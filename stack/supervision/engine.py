@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Final
 
 from stack.engine import StackError
-from stack.spec import MAX_REPLICAS, EngineName, StackSpec
+from stack.spec import KEY_VARIABLE, MAX_REPLICAS, EngineName, StackSpec
 from stack.status import (
     BalancerStatus,
     LogLine,
@@ -72,6 +73,12 @@ class SupervisedEngine:
         """Write the desired state; returns whether the stack is new."""
         with self._directory.lock():
             desired = self._find()
+            key = os.environ.get(KEY_VARIABLE)
+            if desired is not None and key and key != self._directory.read_key():
+                raise StackError(
+                    f"Stack '{self._name}' already runs with another key than {KEY_VARIABLE}; "
+                    "end it with 'whisperctl down' first, or name another with --name."
+                )
             if desired is not None and desired.phase is Phase.DOWN:
                 raise StackError(
                     f"Stack '{self._name}' is going down; wait for 'whisperctl down' to end."
@@ -79,7 +86,7 @@ class SupervisedEngine:
             if desired is None:
                 spec = self._runtime.check(spec, more=spec.replicas, fresh=True)
                 first = Desired(spec=spec, replicas=())
-                self._directory.create(first.with_count(spec.replicas))
+                self._directory.create(first.with_count(spec.replicas), key)
                 return True
             more = spec.replicas - len(desired.replicas)
             spec = self._runtime.check(spec, more=more, fresh=False)
@@ -87,12 +94,13 @@ class SupervisedEngine:
             self._directory.write_desired(desired.with_count(spec.replicas))
             return False
 
-    def _find(self) -> Desired | None:
+    def _find(self, *, to_end: bool = False) -> Desired | None:
         """Return what the stack should be. Under the lock: one found running is written down."""
         desired = self._read()
-        if desired is None and (found := self._runtime.find()) is not None:
+        if desired is None and (found := self._runtime.find(to_end=to_end)) is not None:
+            self._runtime.claim()
             desired, state = found
-            self._directory.create(desired)
+            self._directory.create(desired, self._runtime.recover_key())
             self._directory.write_state(state)
         return desired
 
@@ -141,7 +149,7 @@ class SupervisedEngine:
     def _ask_down(self, drain: bool) -> bool:
         """Write down that the stack should not be; returns False when there is none."""
         with self._directory.lock():
-            desired = self._find()
+            desired = self._find(to_end=True)
             if desired is None:
                 return False
             update = {"phase": Phase.DOWN, "drain_on_down": drain}
@@ -332,7 +340,7 @@ class SupervisedEngine:
         self, replica: str | None = None, *, follow: bool = False, tail: int = 200
     ) -> AsyncIterator[LogLine]:
         """Yield the last ``tail`` lines of one replica, or of all parts; go on with ``follow``."""
-        if not await asyncio.to_thread(self._directory.exists):
+        if (await self.status()).state is StackState.ABSENT:
             raise StackError(
                 f"There is no stack '{self._name}'; bring one up with 'whisperctl up'."
             )

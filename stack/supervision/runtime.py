@@ -47,8 +47,19 @@ class Runtime(Protocol):
         """
         ...
 
-    def find(self) -> tuple[Desired, State] | None:
-        """Return a stack that runs without a state directory: what it should be, and what is."""
+    def find(self, *, to_end: bool = False) -> tuple[Desired, State] | None:
+        """Return a stack that runs without a state directory: what it should be, and what is.
+
+        Raises StackError when that can't be told; with ``to_end`` all that can be ended is enough.
+        """
+        ...
+
+    def claim(self) -> None:
+        """Raise StackError when a supervisor with another state directory has this stack."""
+        ...
+
+    def recover_key(self) -> str | None:
+        """Return the key that the replicas of a stack that was found ask for, if they do."""
         ...
 
     def refresh(self) -> None:

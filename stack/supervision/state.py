@@ -200,11 +200,24 @@ class StackDirectory:
         finally:
             os.close(handle)
 
-    def create(self, desired: Desired) -> None:
-        """Make the directory of a new stack."""
+    def create(self, desired: Desired, key: str | None) -> None:
+        """Make the directory of a new stack, whose replicas ask for ``key``."""
         self.logs.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path.chmod(0o700)
+        if key:
+            write_atomically(self._key, key.encode(), mode=0o600)
         self.write_desired(desired)
+
+    @property
+    def _key(self) -> Path:
+        return self.path / "key"
+
+    def read_key(self) -> str | None:
+        """Return the key that every replica of this stack asks for, whoever starts it."""
+        try:
+            return self._key.read_text() or None
+        except OSError:
+            return None
 
     def read_desired(self) -> Desired | None:
         """Return what the stack should be; None when there is no stack."""

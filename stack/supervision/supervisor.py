@@ -16,12 +16,12 @@ import httpx
 from stack.balancer.config import Target
 from stack.engine import StackError
 from stack.status import ReplicaState
+from stack.supervision.ending import end_all
 from stack.supervision.events import EventLog
 from stack.supervision.judgement import BACKOFF_FIRST, backoff
 from stack.supervision.runtime import BalancerRefusesError, Runtime
 from stack.supervision.state import (
     Desired,
-    Part,
     Phase,
     ReplicaRecord,
     StackDirectory,
@@ -65,7 +65,12 @@ class Supervisor:
         """Supervise until the stack is down; its directory is gone then."""
         if self._state.replicas:
             self._event("stack", "A new supervisor has taken over.")
-        async with httpx.AsyncClient(timeout=ANSWER_TIMEOUT, trust_env=False) as client:
+        # A replica with a key drains for nobody else.
+        key = self._directory.read_key()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        async with httpx.AsyncClient(
+            timeout=ANSWER_TIMEOUT, trust_env=False, headers=headers
+        ) as client:
             while True:
                 desired = await asyncio.to_thread(self._directory.read_desired)
                 if desired is None:
@@ -254,7 +259,7 @@ class Supervisor:
             started = record.name in self._answered_at
             fresh = record.name not in self._drain_asked
             self._drain_asked.add(record.name)
-            await self._post_drain(client, record)
+            await self._post_drain(client, record, complain=fresh)
             if fresh and started and not over:
                 return  # what it said of its sessions is older than the drain
             # One that is too busy to answer may have sessions; one that never did has none.
@@ -267,11 +272,15 @@ class Supervisor:
         elif now - self._ended_at[record.name] > KILL_AFTER:
             await asyncio.to_thread(self._runtime.end, record.part, at_once=True)
 
-    async def _post_drain(self, client: httpx.AsyncClient, record: ReplicaRecord) -> None:
+    async def _post_drain(
+        self, client: httpx.AsyncClient, record: ReplicaRecord, *, complain: bool = True
+    ) -> None:
         try:
-            await client.post(f"http://{record.address}/drain")
+            answer = await client.post(f"http://{record.address}/drain")
+            answer.raise_for_status()
         except httpx.HTTPError as error:
-            _log.warning("%s did not take the drain: %s", record.name, type(error).__name__)
+            if complain:
+                _log.warning("%s did not take the drain: %s", record.name, error)
 
     def _forget(self, record: ReplicaRecord) -> None:
         self._state.replicas.remove(record)
@@ -355,24 +364,20 @@ class Supervisor:
             deadline = time.monotonic() + drain
             while time.monotonic() < deadline:
                 await self._ask(client, records, desired)
-                # One that doesn't say how many sessions it has may have some.
-                if all(self._answers.get(r.name, {}).get("sessions", 0) == 0 for r in records):
+                if all(self._is_empty(record) for record in records):
                     break
                 await asyncio.sleep(self._runtime.interval)
         running = [record.part for record in records]
         running.append(self._state.balancer.part)
-        await asyncio.to_thread(self._end_all, [part for part in running if part is not None])
+        parts = [part for part in running if part is not None]
+        await asyncio.to_thread(end_all, self._runtime, parts, KILL_AFTER)
 
-    def _end_all(self, running: list[Part]) -> None:
-        for at_once in (False, True):
-            alive = [part for part in running if self._runtime.end(part, at_once=at_once)]
-            deadline = time.monotonic() + KILL_AFTER
-            while alive and time.monotonic() < deadline:
-                time.sleep(0.05)
-                self._runtime.refresh()
-                alive = [part for part in alive if self._runtime.runs(part)]
-        for part in running:
-            self._runtime.discard(part)
+    def _is_empty(self, record: ReplicaRecord) -> bool:
+        """Tell whether a replica has no session: one that is too busy to answer may have some."""
+        answer = self._answers.get(record.name)
+        if answer is None:
+            return record.name not in self._answered_at or not self._runtime.runs(record.part)
+        return answer.get("sessions") == 0
 
     # --- what is known of it --------------------------------------------------------------------
 

@@ -71,7 +71,8 @@ def test_three_replicas_a_balancer_and_a_load_tester() -> None:
         assert f"--name={name}" in service["command"]
         assert services["balancer"]["depends_on"][name] == {"condition": "service_healthy"}
         assert service["mem_limit"] == 2**31
-        assert "whisperctl-models:/models:rw" in service["volumes"]
+        assert "models:/models:rw" in service["volumes"]
+        assert service["environment"]["WHISPERCTL_API_KEY"] == "${WHISPERCTL_API_KEY:-}"
     assert services["load-tester"]["profiles"] == ["load"]
     assert project["networks"]["storage"] == {"internal": True}
 
@@ -159,7 +160,12 @@ async def test_the_exported_stack_runs_without_us(
         balancer=BalancerSpec(port=port, strategy=Strategy.ROUND_ROBIN),
     )
     files = compose_files(
-        spec, cores=2, cards=0, offline_model=str(MODEL_DIRECTORY), subnet="10.213.77.0/24"
+        spec,
+        cores=2,
+        cards=0,
+        offline_model=str(MODEL_DIRECTORY),
+        subnet="10.214.77.0/24",
+        user=f"{os.getuid()}:{os.getgid()}",
     )
     for name, text in files.items():
         (tmp_path / name).write_text(text)
@@ -178,7 +184,6 @@ async def test_the_exported_stack_runs_without_us(
                 opened.append(replica_of(one))
         assert sorted(opened) == ["replica-1", "replica-2"]
         (tmp_path / "results").mkdir()
-        (tmp_path / "results").chmod(0o777)
         tester = ("whisperctl", "load", "--host", "balancer", "--port", "8080")
         options = ("--num-clients", "2", "--duration", "3", "--results-dir", "/results")
         await asyncio.to_thread(compose, "run", "--rm", "load-tester", *tester, *options)
@@ -197,6 +202,8 @@ def test_the_command_writes_both_and_replaces_nothing_unasked(
     project = yaml.safe_load((target / "compose.yaml").read_text())
     assert "replica-2" in project["services"]
     assert "replica-3" not in project["services"]
+    assert (target / "results").is_dir()
+    assert f"WHISPERCTL_USER={os.getuid()}:{os.getgid()}" in (target / ".env").read_text()
     assert "--model=small" in project["services"]["replica-1"]["command"]
     (target / "compose.yaml").write_text("mine")
     assert main(["export", "compose", "-o", str(target)]) == 1

@@ -13,6 +13,7 @@ from stack.docker.containers import (
     replica_arguments,
 )
 from stack.docker.errors import explained, sentence
+from stack.docker.preflight import listening_address
 from stack.docker.upstream import count_established
 from stack.engine import StackError
 from stack.spec import (
@@ -101,7 +102,7 @@ def test_the_model_reaches_the_replica() -> None:
     assert offline["volumes"] == {}
     named = replica(spec(replica=ReplicaSpec(model="small")))
     assert named["volumes"] == {"whisperctl-models": {"bind": "/models", "mode": "rw"}}
-    assert named["environment"]["HF_HOME"] == "/models"
+    assert named["environment"]["HF_HOME"] == "/models/cache"
     directory = replica(spec(replica=ReplicaSpec(model="/data/turbo")))
     assert directory["volumes"] == {"/data/turbo": {"bind": "/model", "mode": "ro"}}
     assert "--model=/model" in directory["command"]
@@ -123,6 +124,27 @@ def test_a_key_is_handed_over_as_environment_only() -> None:
     assert arguments["environment"]["WHISPERCTL_API_KEY"] == "s3cret"
     assert "s3cret" not in str(arguments["command"])
     assert "s3cret" not in str(arguments["labels"])
+
+
+def test_the_key_changes_no_digest_and_is_in_none() -> None:
+    with_key, without = replica(spec(), api_key="s3cret"), replica(spec())
+    assert with_key["labels"] == without["labels"]
+
+
+def test_no_cards_means_none_even_where_they_are_the_default() -> None:
+    none = ContainerSpec(server=Server.WHISPERCTL, gpus="none")
+    environment = replica(spec(containers=none))["environment"]
+    assert environment["NVIDIA_VISIBLE_DEVICES"] == "void"
+    everything = ContainerSpec(server=Server.WHISPERCTL, gpus="all")
+    assert "NVIDIA_VISIBLE_DEVICES" not in replica(spec(containers=everything))["environment"]
+
+
+def test_a_host_is_an_address_of_this_machine() -> None:
+    assert listening_address("10.0.0.5") == "10.0.0.5"
+    assert listening_address("::1") == "::1"
+    assert listening_address("localhost") in {"127.0.0.1", "::1"}
+    with pytest.raises(StackError, match="no address of this machine"):
+        listening_address("nobody.invalid")
 
 
 def test_another_spec_is_another_container() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 from support.stacks import reach, session
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
@@ -312,3 +314,29 @@ def test_a_log_that_grew_too_large_is_begun_anew(
     assert (tmp_path / "replica-1.old.log").read_text().count("old line") == 20
     processes.bound(tmp_path)
     assert log.read_text() == "new line\n"
+
+
+async def test_every_replica_asks_for_the_stacks_key_whoever_starts_it(
+    engine: ProcessEngine, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHISPERCTL_API_KEY", "first")
+    await engine.up(spec(1))
+    for process in family(root):
+        if "stack.supervision" in process.cmdline():
+            process.kill()
+    await reach(engine, lambda status: not status.supervised, "nobody supervises")
+    # Another shell, another day.
+    monkeypatch.delenv("WHISPERCTL_API_KEY")
+    status = await ProcessEngine(NAME).scale(2)
+    for replica in status.replicas:
+        with pytest.raises(InvalidStatus, match="401"):
+            async with connect(f"ws://{replica.address}/"):
+                pass
+        async with connect(f"ws://{replica.address}/?token=first"):
+            pass
+    assert "first" not in status.model_dump_json()
+    monkeypatch.setenv("WHISPERCTL_API_KEY", "second")
+    with pytest.raises(StackError, match="already runs with another key"):
+        await engine.up(spec(2))
+    await engine.down()
+    assert files_under(root) == []

@@ -115,7 +115,7 @@ def test_names_are_the_lowest_free_and_the_highest_go() -> None:
 
 def test_changes_are_never_lost(root: Path) -> None:
     directory = StackDirectory(root / "stacks" / NAME)
-    directory.create(Desired(spec=spec(0), replicas=()))
+    directory.create(Desired(spec=spec(0), replicas=()), None)
     for _ in range(3):
         directory.change(lambda desired: desired.with_count(len(desired.replicas) + 1))
     found = directory.read_desired()
@@ -138,7 +138,7 @@ async def test_a_damaged_state_is_one_sentence(engine: ProcessEngine, root: Path
 
 def test_a_supervisor_gives_way_to_the_one_there_is(root: Path) -> None:
     directory = StackDirectory(root / "stacks" / NAME)
-    directory.create(Desired(spec=spec(0), replicas=()))
+    directory.create(Desired(spec=spec(0), replicas=()), None)
     handle = directory.claim_supervision()
     assert handle is not None
     assert directory.is_supervised()

@@ -110,6 +110,11 @@ async def test_draining_keeps_old_sessions_and_takes_no_new(start, transcriber, 
             assert (ready.status_code, "draining" in ready.json()["reason"]) == (503, True)
             async with talk(replica, ready=False) as refused:
                 assert (await refused.receive())["status"] == "WAIT"
+            # A balancer is told at once, so that it can go elsewhere.
+            url = f"ws://127.0.0.1:{replica.port}/"
+            with pytest.raises(websockets.exceptions.InvalidStatus, match="503"):
+                async with websockets.connect(url, additional_headers={"X-Balanced": "1"}):
+                    pass
             await old.send(clip.samples)
             assert await old.finish() == 1000
         assert clip.wer(old.text) <= 0.1
