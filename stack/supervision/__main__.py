@@ -5,13 +5,30 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 from stack.engine import StackError
 from stack.runtimes import runtime_of
 from stack.spec import KEY_VARIABLE
+from stack.supervision.runtime import Runtime
 from stack.supervision.state import StackDirectory
-from stack.supervision.supervisor import supervise
+from stack.supervision.supervisor import Supervisor
+
+
+async def supervise(directory: StackDirectory, runtime: Runtime, *, patience: float = 5.0) -> int:
+    """Supervise until the stack is down; returns 0 also when another supervisor does it."""
+    deadline = time.monotonic() + patience
+    while (handle := await asyncio.to_thread(directory.claim_supervision)) is None:
+        # Whoever only asks whether there is a supervisor holds the lock for a moment.
+        if time.monotonic() > deadline:
+            return 0
+        await asyncio.sleep(0.05)
+    try:
+        await Supervisor(directory, runtime).run()
+    finally:
+        os.close(handle)
+    return 0
 
 
 def main() -> int:

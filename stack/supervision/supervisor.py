@@ -6,7 +6,6 @@ on from the state directory where a killed one left off, and adopts what runs.
 
 import asyncio
 import logging
-import os
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -385,18 +384,3 @@ class Supervisor:
         if self._state != self._written and self._directory.path.is_dir():
             self._directory.write_state(self._state)
             self._written = self._state.model_copy(deep=True)
-
-
-async def supervise(directory: StackDirectory, runtime: Runtime, *, patience: float = 5.0) -> int:
-    """Supervise until the stack is down; returns 0 also when another supervisor does it."""
-    deadline = time.monotonic() + patience
-    while (handle := await asyncio.to_thread(directory.claim_supervision)) is None:
-        # Whoever only asks whether there is a supervisor holds the lock for a moment.
-        if time.monotonic() > deadline:
-            return 0
-        await asyncio.sleep(0.05)
-    try:
-        await Supervisor(directory, runtime).run()
-    finally:
-        os.close(handle)
-    return 0

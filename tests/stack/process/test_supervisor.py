@@ -14,9 +14,9 @@ from stack.process.engine import ProcessEngine
 from stack.process.preflight import check_memory, check_model, replica_memory
 from stack.process.runtime import ProcessRuntime
 from stack.status import ReplicaState, StackState
+from stack.supervision.__main__ import supervise
 from stack.supervision.judgement import BACKOFF_LONGEST, backoff
 from stack.supervision.state import Desired, Phase, ProcessIdentity, StackDirectory
-from stack.supervision.supervisor import supervise
 from tests.stack.process.conftest import NAME, family, spec, until
 
 
