@@ -147,6 +147,16 @@ class DockerRuntime:
         self._view.watch()
         return [f"Container {container_name(self._stack, name)} was adopted." for name in taken]
 
+    def renew(self, state: State) -> None:
+        """Find the containers that Docker has started again: their names have stayed."""
+        for record in state.replicas:
+            seen = self._view.named(record.name)
+            if seen is not None and seen.running:
+                record.part, record.host, record.port = seen.identity, seen.address, REPLICA_PORT
+        seen = self._view.named(BALANCER)
+        if seen is not None and seen.running:
+            state.balancer.part = seen.identity
+
     def runs(self, part: Part | None) -> bool:
         """Tell whether this life of a container goes on, as of the last look."""
         return self._view.running(part) is not None

@@ -81,6 +81,9 @@ class ProcessRuntime:
         orphans = parts.end_orphans(self._directory.logs, known)
         return [f"Process {pid} belonged to nobody and was ended." for pid in orphans]
 
+    def renew(self, state: State) -> None:
+        """Do nothing: a process that ended is started again by a supervisor only."""
+
     def runs(self, part: Part | None) -> bool:
         """Tell whether the process lives and is the one that was started."""
         return isinstance(part, ProcessIdentity) and part.find() is not None

@@ -11,23 +11,22 @@ from typing import Final
 from stack.engine import StackError
 from stack.spec import KEY_VARIABLE, MAX_REPLICAS, EngineName, StackSpec
 from stack.status import (
-    BalancerStatus,
     LogLine,
     ReplicaSample,
     ReplicaState,
-    ReplicaStatus,
     StackState,
     StackStatus,
 )
+from stack.supervision.asking import ask_unwatched
 from stack.supervision.judgement import (
     all_ready,
     differences,
     give_up_on_deaths,
-    stack_state,
+    status_of,
 )
 from stack.supervision.processes import MODULE, start
 from stack.supervision.runtime import Runtime
-from stack.supervision.state import Desired, Phase, ReplicaRecord, StackDirectory, State
+from stack.supervision.state import Desired, Phase, StackDirectory, State
 
 _LOOK_INTERVAL: Final = 0.1
 
@@ -278,53 +277,34 @@ class SupervisedEngine:
 
     async def status(self) -> StackStatus:
         """Return the stack as it is now; state ``absent`` when there is none."""
-        return await asyncio.to_thread(self._status)
+        looked = await asyncio.to_thread(self._look)
+        if looked is None:
+            return StackStatus(name=self._name, state=StackState.ABSENT)
+        desired, state, supervised = looked
+        if not supervised:
+            # Nobody writes down what goes, comes or gets ready.
+            await ask_unwatched(self._runtime, desired, state)
+        return status_of(desired, state, self._runtime.pid, supervised=supervised)
 
-    def _status(self) -> StackStatus:
+    def _look(self) -> tuple[Desired, State, bool] | None:
+        """Return what should be, what is, and whether somebody watches; None without a stack."""
         self._supervisors = [one for one in self._supervisors if one.poll() is None]
         desired = self._read()
         state = self._directory.read_state()
         if desired is None:
             if (found := self._runtime.find()) is None:
-                return StackStatus(name=self._name, state=StackState.ABSENT)
+                return None
             desired, state = found
         supervised = self._directory.is_supervised()
         if not supervised:
-            # Nobody writes down what goes.
             self._runtime.refresh()
-        replicas = tuple(
-            ReplicaStatus(
-                name=record.name,
-                state=record.state if supervised else self._seen(record),
-                address=record.address or "",
-                pid=self._runtime.pid(record.part),
-                started_at=record.started_at,
-                restarts=record.restarts,
-                detail=record.detail,
-            )
-            for record in state.replicas
-        )
-        spec = desired.spec
-        balancer = BalancerStatus(
-            address=f"{spec.balancer.host}:{spec.balancer.port}",
-            alive=state.balancer.alive and (supervised or self._runtime.runs(state.balancer.part)),
-            pid=self._runtime.pid(state.balancer.part),
-            restarts=state.balancer.restarts,
-        )
-        return StackStatus(
-            name=self._name,
-            state=stack_state(desired, replicas, balancer),
-            spec=spec,
-            replicas=replicas,
-            balancer=balancer,
-            supervised=supervised,
-            events=tuple(state.events),
-        )
+            self._runtime.renew(state)
+        return desired, state, supervised
 
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample every replica once; a source that doesn't answer costs its own cells only."""
-        state = await asyncio.to_thread(self._directory.read_state)
-        return await self._runtime.stats(state)
+        looked = await asyncio.to_thread(self._look)
+        return await self._runtime.stats(looked[1]) if looked is not None else {}
 
     async def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
         """Yield the status whenever it has changed, the first at once."""
@@ -352,9 +332,3 @@ class SupervisedEngine:
                 )
         async for line in self._runtime.logs(replica, follow=follow, tail=tail):
             yield line
-
-    def _seen(self, record: ReplicaRecord) -> ReplicaState:
-        """Give a replica's state where nobody writes down that it has gone."""
-        if self._runtime.runs(record.part) or record.state is ReplicaState.STARTING:
-            return record.state
-        return ReplicaState.DEAD

@@ -1,16 +1,30 @@
 """What to make of a stack's desired and actual state. Pure."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
 from stack.engine import StackError
 from stack.spec import StackSpec
-from stack.status import BalancerStatus, ReplicaState, ReplicaStatus, StackState
-from stack.supervision.state import Desired, Phase, State
+from stack.status import (
+    BalancerStatus,
+    ReplicaState,
+    ReplicaStatus,
+    StackState,
+    StackStatus,
+)
+from stack.supervision.state import Desired, Part, Phase, State
 
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_LONGEST: Final = 30.0
 _FAILURES_OF_A_FRESH_START: Final = 2
 """Deaths before a replica was ever ready after which bringing the stack up is given up."""
+
+
+def said_state(answer: Mapping[str, Any]) -> ReplicaState:
+    """Read the state that a replica says of itself; nonsense is unhealthy."""
+    said = str(answer.get("state"))
+    known = said in {state.value for state in ReplicaState}
+    return ReplicaState(said) if known else ReplicaState.UNHEALTHY
 
 
 def backoff(failures: int) -> float:
@@ -58,6 +72,40 @@ def stack_state(
     if not ready and (starting or not replicas):
         return StackState.STARTING
     return StackState.DEGRADED
+
+
+def status_of(
+    desired: Desired, state: State, pid: Callable[[Part | None], int | None], *, supervised: bool
+) -> StackStatus:
+    """Put the status together; ``pid`` gives a part's process id, where it has one."""
+    replicas = tuple(
+        ReplicaStatus(
+            name=record.name,
+            state=record.state,
+            address=record.address or "",
+            pid=pid(record.part),
+            started_at=record.started_at,
+            restarts=record.restarts,
+            detail=record.detail,
+        )
+        for record in state.replicas
+    )
+    spec = desired.spec
+    balancer = BalancerStatus(
+        address=f"{spec.balancer.host}:{spec.balancer.port}",
+        alive=state.balancer.alive,
+        pid=pid(state.balancer.part),
+        restarts=state.balancer.restarts,
+    )
+    return StackStatus(
+        name=spec.name,
+        state=stack_state(desired, replicas, balancer),
+        spec=spec,
+        replicas=replicas,
+        balancer=balancer,
+        supervised=supervised,
+        events=tuple(state.events),
+    )
 
 
 def differences(running: StackSpec, wanted: StackSpec) -> str:

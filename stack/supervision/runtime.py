@@ -70,6 +70,10 @@ class Runtime(Protocol):
         """Take what runs and isn't recorded into the state, or end it; returns what was done."""
         ...
 
+    def renew(self, state: State) -> None:
+        """Put parts that were started again while nobody watched in the place of their old ones."""
+        ...
+
     def runs(self, part: Part | None) -> bool:
         """Tell whether this part still runs."""
         ...

@@ -17,7 +17,7 @@ from stack.engine import StackError
 from stack.status import ReplicaState
 from stack.supervision.ending import end_all
 from stack.supervision.events import EventLog
-from stack.supervision.judgement import BACKOFF_FIRST, backoff
+from stack.supervision.judgement import BACKOFF_FIRST, backoff, said_state
 from stack.supervision.runtime import BalancerRefusesError, Runtime
 from stack.supervision.state import (
     Desired,
@@ -157,9 +157,7 @@ class Supervisor:
             answer = self._answers.get(record.name)
             before = record.state
             if answer is not None:
-                said = str(answer.get("state"))
-                known = said in {state.value for state in ReplicaState}
-                record.state = ReplicaState(said) if known else ReplicaState.UNHEALTHY
+                record.state = said_state(answer)
             elif before is not ReplicaState.STARTING:
                 silent = now - self._answered_at.setdefault(record.name, now)
                 if silent > UNHEALTHY_AFTER:

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import docker
+import psutil
 import pytest
 from support.relay import Relay
 from support.stacks import reach, replica_of, session
@@ -73,7 +74,8 @@ async def test_a_stack_has_one_supervisor_whatever_the_state_directory(
     own = os.environ["WHISPERCTL_STATE_DIR"]
     monkeypatch.setenv("WHISPERCTL_STATE_DIR", str(tmp_path / "another"))
     other = DockerEngine(engine.stack_name)
-    assert (await other.status()).ready_replicas + 1, "looking is allowed"
+    assert (await other.status()).ready_replicas == 1, "looking is allowed"
+    assert (await other.stats())["replica-1"].sessions == 0
     for attempt in (
         other.up(spec(engine, 2, balancer=before.spec.balancer)),
         other.scale(3),
@@ -144,3 +146,25 @@ async def test_an_engine_that_goes_away_takes_nothing_with_it(
             assert after.ready_replicas == 3
             assert [each.restarts for each in after.replicas] == [0, 0, 0]
         await away.down()
+
+
+async def test_what_docker_started_again_unwatched_is_seen_as_it_is(
+    engine: DockerEngine, client: docker.DockerClient
+) -> None:
+    """As after a restart of the machine: the containers come back, the supervisor does not."""
+    before = await engine.up(spec(engine, 2))
+    for process in psutil.process_iter(["cmdline"]):
+        if any(engine.stack_name in word for word in process.info["cmdline"] or []):
+            process.kill()
+    await reach(engine, lambda now: not now.supervised, "nobody watches")
+    for part in ("replica-1", "replica-2", "balancer"):
+        client.containers.get(container_name(engine.stack_name, part)).restart(timeout=5)
+    now = await reach(engine, lambda now: now.ready_replicas == 2, "both are ready")
+    assert now.state is StackState.READY
+    assert not now.supervised
+    assert now.balancer is not None
+    async with session(now.balancer.address) as one:
+        assert replica_of(one) in {"replica-1", "replica-2"}
+    after = await engine.scale(2)
+    assert after.supervised
+    assert [each.address for each in after.replicas] == [each.address for each in before.replicas]
