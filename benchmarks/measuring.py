@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.capacity import LIMITS, judge, rungs, search
+from benchmarks.capacity import LIMITS, REFINEMENTS, RESOLUTION, judge
 from benchmarks.figures import Figures, ServerResult, figures_of, verdict
 from benchmarks.servers import BASELINE, Running, Server, ServerError, running
+from loadtest.capacity import rungs, search
 from loadtest.controller import LoadController, TargetFacts
 from loadtest.events import StepFinished, StepStarted
 from loadtest.plan import LoadPlan, Slo
@@ -122,7 +123,11 @@ class _Bench:
         """Look for the largest client count whose two runs are within the limits."""
         settings = self.comparison.settings
         # What is reported was measured already: it costs nothing to climb over it.
-        hunt = search(rungs((*REPORTED, *settings.ladder), settings.max_clients))
+        hunt = search(
+            rungs((*REPORTED, *settings.ladder), settings.max_clients),
+            resolution=RESOLUTION,
+            refinements=REFINEMENTS,
+        )
         asked: dict[int, int] = {}
         answer: bool | None = None
         try:

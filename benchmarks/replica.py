@@ -16,10 +16,10 @@ from typing import Any
 import psutil
 from rich.console import Console
 
-from benchmarks.capacity import rungs
 from benchmarks.figures import LEGEND, capacity_table, figures_table, markdown
 from benchmarks.measuring import REPORTED, Comparison, Settings
 from benchmarks.servers import BASELINE, KEYS, Server, end_in_order, make
+from loadtest.capacity import rungs
 from loadtest.clips import ClipError
 from loadtest.plan import MAX_CLIENTS
 from stack.telemetry.environment import environment

@@ -6,7 +6,7 @@ seconds after the chunk that completes them arrived, with the next words of the 
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
@@ -27,6 +27,9 @@ class Sink:
     """``wait``, ``error``, ``garbage``, ``silence``, ``close`` or ``never``."""
     text: Callable[[int], str] = lambda index: f"word{index}"
     replica: str | None = "replica-1"
+    limit: int | None = None
+    """Sessions at once; who comes beyond them is told to WAIT."""
+    active: int = 0
     disconnect_after: float | None = None
     """Seconds of audio after which the connection is cut."""
     port: int = 0
@@ -56,6 +59,17 @@ class Sink:
                 return None
             case "never":
                 return await connection.wait_closed()
+        if self.limit is not None and self.active >= self.limit:
+            return await send(status="WAIT", message=1.5)
+        self.active += 1
+        try:
+            return await self._stream(connection, uid, send)
+        finally:
+            self.active -= 1
+
+    async def _stream(
+        self, connection: ServerConnection, uid: str, send: Callable[..., Awaitable[None]]
+    ) -> None:
         await send(message="SERVER_READY", backend="faster_whisper", flush=self.flush)
         segments: list[dict[str, object]] = []
         answers: list[asyncio.Task[None]] = []
@@ -82,12 +96,12 @@ class Sink:
             seconds = self.received[uid] / BYTES_A_SECOND
             if self.disconnect_after is not None and seconds >= self.disconnect_after:
                 connection.transport.abort()
-                return None
+                return
             while self.refuse != "silence" and seconds >= (answered + 1) * self.step - 1e-6:
                 answered += 1
                 answers.append(asyncio.create_task(answer(answered, answered * self.step)))
         await asyncio.gather(*answers)
-        return None
+        return
 
 
 @asynccontextmanager

@@ -43,7 +43,7 @@ from loadtest.plan import LoadPlan
 from loadtest.runfile import Run, TimelineRow
 from loadtest.shards import LoadError
 from loadtest.store import RunStore
-from loadtest.verdict import clients_text, series_verdict
+from loadtest.verdict import clients_text, series_verdict, step_text
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec
 from stack.status import ReplicaSample, StackState, StackStatus
@@ -285,8 +285,8 @@ class WhisperctlApp(App[None]):
             case StepStarted():
                 self._row = None
                 self.live = replace(self.live, load=load.started(event))
-                text = f"Step {event.step} of {event.steps}: {clients_text(event.clients)}."
-                self.happened("load", text)
+                number = step_text(event.step, event.steps).capitalize()
+                self.happened("load", f"{number}: {clients_text(event.clients)}.")
             case StepProgress():
                 self._row = event.row
                 if event.words is not None:

@@ -29,7 +29,7 @@ class LoadView:
     """The load series that is running."""
 
     step: int = 0
-    steps: int = 0
+    steps: int | None = 0
     clients: int = 0
     expected: float = 0.0
     """Seconds the step will take."""

@@ -11,7 +11,7 @@ from rich.text import Text
 from loadtest.compare import Change, Comparison, Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
-from loadtest.verdict import clients_text
+from loadtest.verdict import clients_text, step_text
 from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
 
 _CLIENTS_SHOWN = 20
@@ -106,7 +106,7 @@ def run_details(run: Run) -> RenderableType:
     summary, configuration = run.summary, run.test_configuration
     head = Text.assemble(
         (run.run_id, "bold"),
-        f"  {run.status.value}  step {configuration.step} of {configuration.steps}",
+        f"  {run.status.value}  {step_text(configuration.step, configuration.steps)}",
         f"  {run.label}" if run.label else "",
         f"\n{clients_text(configuration.num_clients)} on ",
         f"{configuration.host}:{configuration.port}, ",

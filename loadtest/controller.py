@@ -6,13 +6,15 @@ A library without a face: the command line and the console both iterate over ``L
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from loadtest.assignment import assign, total_duration
+from loadtest.capacity import Largest, doubling, search
 from loadtest.clips import Clip, usable_clips
 from loadtest.events import (
     LoadEvent,
@@ -34,6 +36,7 @@ from loadtest.shards import (
     step_orders,
 )
 from loadtest.store import RunStore
+from loadtest.verdict import meets_slo
 from stack.engine import StackError
 from stack.status import ReplicaSample
 
@@ -42,6 +45,8 @@ _STATS_LEAD: Final = 0.25
 """Seconds before a row that its sample is begun."""
 _STATS_TIMEOUT: Final = 5.0
 _STOP_DEADLINE: Final = 10.0
+_CONFIRMATION: Final = 2.0
+"""How much longer the run is that confirms a capacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,9 @@ class LoadController:
         self._stop_after_step = False
         self._baseline_wer: float | None = None
         self._elapsed = 0.0
+        self._step_plan = plan
+        self.capacity: Largest | None = None
+        """What a search came to, once it has."""
 
     def stop(self, *, after_step: bool = False) -> None:
         """End the series in order, at once or after the running step; what was measured is kept."""
@@ -104,16 +112,25 @@ class LoadController:
             self._facts = await self._target.describe()
         series_id = f"series_{_stamp(datetime.now(UTC))}_{uuid.uuid4().hex[:6]}"
         yield SeriesStarted(series_id=series_id, plan=self.plan)
-        paths = []
-        steps = len(self.plan.clients)
-        for step, clients in enumerate(self.plan.clients, start=1):
+        paths: list[Path] = []
+        steps = chosen_steps(self.plan)
+        clients, step = next(steps), 0
+        whole, met_counts = False, set[int]()
+        while not whole:
+            step += 1
             if step > 1 and await self._stopped_within(self.plan.cool_down):
                 break
+            # The last run of a search is to be surer of its answer than those on the way to it.
+            longer = clients in met_counts and self.plan.find_capacity is not None
+            self._step_plan = confirming(self.plan) if longer else self.plan
+            met = False
             try:
                 async with aclosing(self._step(series_id, step, clients, clips)) as events:
                     async for event in events:
                         if isinstance(event, StepFinished):
                             paths.append(event.path)
+                            met = meets_slo(event.run)
+                            met_counts |= {clients} if met else set()
                         yield event
             except OSError as error:
                 # A full disk, most likely. What the journal holds is recovered when there is room.
@@ -121,10 +138,14 @@ class LoadController:
                     f"The run can't be saved in {self.store.directory}: {error.strerror or error}; "
                     "what was measured until then is in its journal there."
                 ) from None
+            try:
+                clients = steps.send(met)
+            except StopIteration as end:
+                self.capacity, whole = end.value, True
             if self._stop_after_step:
                 break
         yield SeriesFinished(
-            series_id=series_id, paths=tuple(paths), stopped=len(paths) < steps or self.stopped
+            series_id=series_id, paths=tuple(paths), stopped=not whole or self.stopped
         )
 
     async def _reach(self) -> None:
@@ -153,8 +174,12 @@ class LoadController:
             await asyncio.wait_for(self._stop_now.wait(), seconds)
         return self._stop_after_step
 
+    @property
+    def _steps(self) -> int | None:
+        return len(self.plan.clients) if self.plan.find_capacity is None else None
+
     def _header(self, series_id: str, step: int, clients: int, clips: Sequence[Clip]) -> StepHeader:
-        plan = self.plan
+        plan = self._step_plan
         created = datetime.now(UTC)
         return StepHeader(
             run_id=self._free_run_id(clients, created),
@@ -212,7 +237,7 @@ class LoadController:
             yield StepStarted(
                 run_id=header.run_id,
                 step=step,
-                steps=len(self.plan.clients),
+                steps=self._steps,
                 clients=clients,
                 expected_duration=max(
                     client.start_after + total_duration(client) for client in header.clients
@@ -295,6 +320,21 @@ class LoadController:
         finally:
             stop.cancel()
             ended.cancel()
+
+
+def confirming(plan: LoadPlan) -> LoadPlan:
+    """Return the plan of a longer run; of one clip each it is only another run."""
+    if plan.duration is None:
+        return plan
+    return plan.model_copy(update={"duration": plan.duration * _CONFIRMATION})
+
+
+def chosen_steps(plan: LoadPlan) -> Generator[int, bool, Largest | None]:
+    """Yield the client count of each step; is sent whether the step met the SLO."""
+    if plan.find_capacity is not None:
+        return (yield from search(doubling(plan.clients[0], plan.find_capacity)))
+    yield from plan.clients
+    return None
 
 
 class _Sampler:

@@ -93,7 +93,8 @@ class StepStarted(_Event):
     run_id: str
     step: int
     """From 1."""
-    steps: int
+    steps: int | None
+    """How many there will be; None where that is being found out."""
     clients: int
     expected_duration: float
     """Seconds the audio of the step lasts, ramp included."""

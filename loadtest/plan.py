@@ -25,11 +25,14 @@ class Slo(BaseModel):
 
 
 class LoadPlan(BaseModel):
-    """An incremental run: one step for each client count, in order."""
+    """An incremental run: one step for each client count, in order, or a search for the largest."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     clients: tuple[ClientCount, ...] = Field(min_length=1, max_length=100)
+    find_capacity: ClientCount | None = None
+    """Look for the largest client count that meets the SLO, from the first of ``clients`` up to
+    this one, instead of playing ``clients``."""
     host: str = "127.0.0.1"
     port: int = Field(default=8990, ge=1, le=65535)
     audio_directory: Path

@@ -240,7 +240,8 @@ class TestConfiguration(_Part):
     slo: Slo
     step: int = 1
     """This step's number in its series, from 1."""
-    steps: int = 1
+    steps: int | None = 1
+    """Steps of the series; None of a search for the capacity, which ends when it has found it."""
     stack: dict[str, Any] | None = None
     """The spec of the stack under load, where it is one of ours."""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from loadtest.capacity import Largest
 from loadtest.plan import Slo
 from loadtest.runfile import Run, RunStatus, SloVerdict, Summary
 
@@ -53,8 +54,8 @@ def series_verdict(runs: Sequence[Run]) -> Verdict:
     if not runs:
         return Verdict(False, "No step was finished, so there is nothing to judge.")
     audio = f"{runs[-1].summary.average_audio_duration:.0f} s of audio each"
-    failing = next((run for run in runs if not _met(run)), None)
-    met = [run for run in runs if _met(run)]
+    failing = next((run for run in runs if not meets_slo(run)), None)
+    met = [run for run in runs if meets_slo(run)]
     if failing is None:
         last = runs[-1]
         return Verdict(
@@ -77,6 +78,24 @@ def series_verdict(runs: Sequence[Run]) -> Verdict:
     )
 
 
+def capacity_verdict(runs: Sequence[Run], largest: Largest) -> Verdict:
+    """Say in one sentence what a search for the capacity came to, and why no more."""
+    if largest.clients is None:
+        return series_verdict(runs)
+    good = [run for run in runs if run.test_configuration.num_clients == largest.clients]
+    audio = f"{good[-1].summary.average_audio_duration:.0f} s of audio each"
+    text = f"Capacity: {clients_text(largest.clients)} met the SLO in {len(good)} runs ({audio}), "
+    text += f"{_figures(good[-1])} at the last"
+    if largest.capped:
+        return Verdict(True, f"{text}; nothing larger was tried, see --max-clients.")
+    failed = [run for run in runs if not meets_slo(run)]
+    least = min(failed, key=lambda run: run.test_configuration.num_clients)
+    reason = "; ".join(least.summary.slo.reasons) if least.summary.slo else least.status.value
+    if least.summary.generator_distorted:
+        reason += "; the load generator itself was late then, so the stack may hold more"
+    return Verdict(True, f"{text}; {_clients(least)} did not: {reason}.")
+
+
 def demo_verdict(runs: Sequence[Run]) -> Verdict:
     """Judge a demonstration: every session must succeed and every run's WER be under 15 %."""
     if not runs:
@@ -97,13 +116,19 @@ def demo_verdict(runs: Sequence[Run]) -> Verdict:
     return Verdict(passed, ("Passed: " if passed else "Failed: ") + text)
 
 
-def _met(run: Run) -> bool:
+def meets_slo(run: Run) -> bool:
+    """Tell whether a run was whole and met its SLO."""
     return run.status is RunStatus.COMPLETED and run.summary.slo is not None and run.summary.slo.met
 
 
 def clients_text(number: int) -> str:
     """Write a number of clients."""
     return f"{number} client{'' if number == 1 else 's'}"
+
+
+def step_text(step: int, steps: int | None) -> str:
+    """Name a step of a series; of a search nobody knows how many there will be."""
+    return f"step {step}" if steps is None else f"step {step} of {steps}"
 
 
 def _clients(run: Run) -> str:

@@ -24,9 +24,9 @@ from console.cli.progress import ProgressView, progress_view
 from console.target import StackTarget, at_balancer, inside_place
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
-from loadtest.plan import LoadPlan, Slo
+from loadtest.plan import MAX_CLIENTS, LoadPlan, Slo
 from loadtest.runfile import Run
-from loadtest.verdict import series_verdict
+from loadtest.verdict import capacity_verdict, series_verdict
 from stack.engine import Engine
 from stack.files import write_atomically
 from stack.protocol import AudioFormat
@@ -108,6 +108,17 @@ def _load(
         float | None,
         typer.Option(min=0, help="How much WER may exceed the first step's, as a fraction."),
     ] = None,
+    find_capacity: Annotated[
+        bool,
+        typer.Option(
+            "--find-capacity",
+            help="Look for the largest number of clients that meets the SLO: double, bisect, "
+            "confirm.",
+        ),
+    ] = False,
+    max_clients: Annotated[
+        int, typer.Option(min=1, max=MAX_CLIENTS, help="No more than these in that search.")
+    ] = 1024,
     inside: Annotated[
         bool,
         typer.Option(
@@ -121,9 +132,7 @@ def _load(
 
     Exit code 1 when an SLO named on the command line isn't met or not one session succeeded.
     """
-    if (num_clients is None) == (clients is None):
-        raise UserError("Give either --num-clients N or --clients N,N,…", exit_code=2)
-    counts = (num_clients,) if num_clients is not None else parse_clients(clients or "")
+    counts = _counts(num_clients, clients, find_capacity=find_capacity)
     named = {
         "p95_latency": slo_p95,
         "success_rate": slo_success,
@@ -132,6 +141,7 @@ def _load(
     slo = Slo(**{key: value for key, value in named.items() if value is not None})
     plan = make_plan(
         clients=counts,
+        find_capacity=max_clients if find_capacity else None,
         host=host,
         port=port,
         audio_directory=audio_dir,
@@ -162,6 +172,25 @@ def _load(
     raise typer.Exit(code)
 
 
+def _counts(
+    num_clients: int | None, clients: str | None, *, find_capacity: bool
+) -> tuple[int, ...]:
+    """Read the client counts of the steps, or that which a search begins with."""
+    if find_capacity:
+        if clients is not None:
+            raise UserError(
+                "--find-capacity chooses its steps itself; leave --clients away, and name where to "
+                "begin with --num-clients.",
+                exit_code=2,
+            )
+        return (num_clients or 1,)
+    if (num_clients is None) == (clients is None):
+        raise UserError(
+            "Give either --num-clients N, --clients N,N,… or --find-capacity.", exit_code=2
+        )
+    return (num_clients,) if num_clients is not None else parse_clients(clients or "")
+
+
 async def run_load(
     plan: LoadPlan,
     *,
@@ -178,10 +207,15 @@ async def run_load(
         place = await asyncio.to_thread(inside_place, status, plan)
     controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port), place=place)
     with progress_view() as view, stopping_in_order(controller, view) as stopped:
-        runs = await follow(controller, view, output=output, steps=len(plan.clients))
-    typer.echo(series_verdict(runs).sentence)
+        steps = 2 if plan.find_capacity else len(plan.clients)
+        runs = await follow(controller, view, output=output, steps=steps)
+    found = controller.capacity
+    verdict = series_verdict(runs) if found is None else capacity_verdict(runs, found)
+    typer.echo(verdict.sentence)
     if stopped():
         return INTERRUPTED
+    if found is not None:
+        return 0 if verdict.passed else 1
     if strict and not all(run.summary.slo and run.summary.slo.met for run in runs):
         return 1
     return 0 if any(run.summary.successful_clients for run in runs) else 1

@@ -17,7 +17,7 @@ from loadtest.events import (
     StepProgress,
     StepStarted,
 )
-from loadtest.verdict import clients_text
+from loadtest.verdict import clients_text, step_text
 
 _PLAIN_INTERVAL: Final = 5.0
 """Seconds between two plain lines: a log should stay readable."""
@@ -103,7 +103,7 @@ class PlainView:
             case StepStarted():
                 self._next, self._expected = _PLAIN_INTERVAL, event.expected_duration
                 self.note(
-                    f"step {event.step} of {event.steps}: {clients_text(event.clients)}, "
+                    f"{step_text(event.step, event.steps)}: {clients_text(event.clients)}, "
                     f"about {event.expected_duration:.0f} s"
                 )
             case StepProgress() if event.elapsed >= self._next:
@@ -153,7 +153,7 @@ class TerminalView:
         match event:
             case StepStarted():
                 self._task = self._progress.add_task(
-                    f"step {event.step}/{event.steps}  {clients_text(event.clients)}",
+                    f"{step_text(event.step, event.steps)}  {clients_text(event.clients)}",
                     total=event.expected_duration,
                     figures="starting",
                 )

@@ -80,7 +80,7 @@ class LoadBar(Horizontal):
             self.query_one("#load-step", Label).update(hint)
             self.query_one("#load-figures", Static).update("")
             return
-        word = "stopping" if load.stopping else f"step {load.step}/{load.steps}"
+        word = "stopping" if load.stopping else f"step {load.step}/{load.steps or '?'}"
         self.query_one("#load-step", Label).update(f"load {word}: {clients_text(load.clients)}")
         bar.update(total=max(load.expected, 0.1), progress=min(load.elapsed, load.expected))
         failed = f"  ✖ {load.failed} failed" if load.failed else ""

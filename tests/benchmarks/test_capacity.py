@@ -3,16 +3,17 @@
 import pytest
 from support.runs import client_result, example_run
 
-from benchmarks.capacity import LIMITS, Largest, judge, rungs, search
+from benchmarks.capacity import LIMITS, REFINEMENTS, RESOLUTION, judge
+from loadtest.capacity import Largest, doubling, rungs, search
 from loadtest.runfile import Failure, Outcome, RunStatus
 
 LADDER = [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128]
 
 
-def hunt(meets, ladder=LADDER):
+def hunt(meets, ladder=LADDER, **precision):
     """Play a search against ``meets(clients, time)``; returns its result and what it measured."""
     asked = []
-    steps = search(ladder)
+    steps = search(ladder, **({"resolution": RESOLUTION, "refinements": REFINEMENTS} | precision))
     try:
         clients = next(steps)
         while True:
@@ -29,6 +30,20 @@ def test_the_largest_is_found_to_an_eighth_and_has_two_good_runs(limit):
     assert found.clients <= limit <= found.clients + max(1, found.clients // 8)
     assert asked.count(found.clients) == 2
     assert asked[-1] == found.clients
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 8, 100, 127, 128, 500, 999, 1000])
+def test_without_a_resolution_the_largest_is_found_exactly(limit):
+    ladder = doubling(1, 1000)
+    found, asked = hunt(lambda n, time: n <= limit, ladder, resolution=0, refinements=None)
+    assert found == Largest(limit, capped=limit == 1000)
+    assert len(asked) <= 2 * len(ladder) + 1
+
+
+def test_doubling_ends_at_its_cap():
+    assert doubling(1, 10) == [1, 2, 4, 8, 10]
+    assert doubling(3, 3) == [3]
+    assert doubling(9, 4) == [4]
 
 
 def test_nothing_above_the_first_failure_is_measured_on_the_way_up():

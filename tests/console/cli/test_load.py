@@ -132,3 +132,18 @@ def test_the_bar_on_a_terminal_shows_figures(monkeypatch: pytest.MonkeyPatch) ->
     assert "1 of 1 ok" in text
     assert "saved results/x.json" in text
     assert "a [word] in brackets" in text
+
+
+def test_a_search_for_the_capacity(run: Command, sink: Sink, tmp_path: Path) -> None:
+    sink.limit = 2
+    done = run(
+        *("load", "--find-capacity", "--max-clients", 8, "--duration", 1, "--slo-wer", 100),
+        *("--port", sink.port, "--results-dir", tmp_path),
+    )
+    assert done.code == 0
+    assert "step 1: 1 client" in done.out
+    assert "Capacity: 2 clients met the SLO in 2 runs" in done.out
+    assert "3 clients did not: 1 of 3 sessions failed" in done.out
+    wrong = run("load", "--find-capacity", "--clients", "1,2")
+    assert wrong.code == 2
+    assert "leave --clients away" in wrong.err
