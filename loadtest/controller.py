@@ -205,7 +205,7 @@ class LoadController:
                 quiet=plan.quiet,
                 slo=plan.slo,
                 step=step,
-                steps=len(plan.clients),
+                steps=self._steps,
                 stack=self._facts.stack,
             ),
             clients=assign(plan, clients, clips),
@@ -333,7 +333,8 @@ def chosen_steps(plan: LoadPlan) -> Generator[int, bool, Largest | None]:
     """Yield the client count of each step; is sent whether the step met the SLO."""
     if plan.find_capacity is not None:
         return (yield from search(doubling(plan.clients[0], plan.find_capacity)))
-    yield from plan.clients
+    for clients in plan.clients:
+        yield clients  # noqa: UP028 - a tuple takes no answers
     return None
 
 
