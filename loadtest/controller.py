@@ -334,7 +334,7 @@ def chosen_steps(plan: LoadPlan) -> Generator[int, bool, Largest | None]:
     if plan.find_capacity is not None:
         return (yield from search(doubling(plan.clients[0], plan.find_capacity)))
     for clients in plan.clients:
-        yield clients  # noqa: UP028 - a tuple takes no answers
+        yield clients
     return None
 
 
