@@ -47,12 +47,19 @@ _KNOWN: Final[tuple[tuple[str, str], ...]] = (
 )
 
 
-def sentence(error: Exception, what: str = "") -> str:
-    """Say what is wrong and what to do; ``what`` names the thing that was tried."""
-    text = str(error)
+def known_trouble(text: str) -> str | None:
+    """Return the sentence for a trouble that people meet, None for any other."""
     for pattern, known in _KNOWN:
         if re.search(pattern, text, re.IGNORECASE | re.DOTALL):
             return known
+    return None
+
+
+def sentence(error: Exception, what: str = "") -> str:
+    """Say what is wrong and what to do; ``what`` names the thing that was tried."""
+    text = str(error)
+    if (known := known_trouble(text)) is not None:
+        return known
     explanation = error.explanation if isinstance(error, APIError) else None
     said = (explanation or text).strip().splitlines()
     reason = said[-1].strip().rstrip(".") if said else type(error).__name__

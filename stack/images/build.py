@@ -11,7 +11,7 @@ from typing import Final
 
 import docker
 
-from stack.docker.errors import explained
+from stack.docker.errors import explained, known_trouble
 from stack.engine import StackError
 from stack.images.wheel import NAME, pack_wheel, pinned_requirements
 
@@ -53,7 +53,7 @@ def build_image(
                 buildargs=arguments,
                 network_mode=network,
             )
-            yield from _said(stream, tag)
+            yield from builder_lines(stream, tag)
 
 
 def pack_context(context: Path, wheels: Path | None) -> io.BytesIO:
@@ -90,11 +90,14 @@ def pack_context(context: Path, wheels: Path | None) -> io.BytesIO:
     return packed
 
 
-def _said(stream: Iterator[dict[str, object]], tag: str) -> Iterator[str]:
+def builder_lines(stream: Iterator[dict[str, object]], tag: str) -> Iterator[str]:
+    """Yield what the builder's messages say; raises StackError with its last words if it fails."""
     last = ""
     for message in stream:
         if "error" in message:
             reason = str(message["error"]).strip().splitlines()[-1]
+            if (known := known_trouble(reason)) is not None:
+                raise StackError(f"Image {tag} can't be built: {known}")
             detail = f" ({last})" if last and last not in reason else ""
             raise StackError(f"Image {tag} can't be built: {reason.rstrip('.')}{detail}.")
         text = str(message.get("stream") or message.get("status") or "")

@@ -6,10 +6,12 @@ import zipfile
 from importlib.metadata import requires, version
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from stack.images.build import pack_context
+from stack.engine import StackError
+from stack.images.build import builder_lines, pack_context
 from stack.images.wheel import pack_wheel, pinned_requirements
 
 
@@ -67,3 +69,19 @@ def test_the_builder_gets_the_same_bytes_for_the_same_code(tmp_path: Path) -> No
         contexts.append(pack_context(tmp_path / name, wheels).getvalue())
     assert contexts[0] == contexts[1]
     assert b"an older one" not in contexts[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("write /usr/lib/x: no space left on device", "Docker's disk is full"),
+        ("The command '/bin/sh -c pip' returned a non-zero code: 1", r"non-zero code: 1 \(No mat"),
+    ],
+)
+def test_a_build_that_fails_says_why(said: str, expected: str) -> None:
+    stream = iter(
+        [{"stream": "Step 1/9\n"}, {"stream": "No matching distribution\n"}, {"error": said}]
+    )
+    with pytest.raises(StackError, match=expected) as raised:
+        list(builder_lines(stream, "x:1"))
+    assert "\n" not in str(raised.value)
