@@ -12,7 +12,6 @@ from typing import Final
 import psutil
 
 from stack.engine import StackError
-from stack.process.preflight import check_port, replica_memory
 from stack.spec import (
     DEFAULT_BALANCER_IMAGE,
     DEFAULT_HOST,
@@ -20,6 +19,7 @@ from stack.spec import (
     DEFAULT_PORT,
     EngineName,
 )
+from stack.supervision.preflight import check_port, replica_memory
 from stack.supervision.state import state_root
 from stack.telemetry.gpu import GpuReader
 

@@ -114,6 +114,11 @@ class ContainerSpec(BaseModel):
     pids: int = Field(default=1024, ge=32)
     """Processes and threads of one container."""
 
+    @property
+    def generator_image(self) -> str:
+        """Image with the load generator: upstream's has none."""
+        return DEFAULT_IMAGE if self.server is Server.UPSTREAM else self.image
+
 
 class StackSpec(BaseModel):
     """One stack: replicas + balancer under one name."""

@@ -67,7 +67,7 @@ def compose_files(
         "services:",
         *(_replica(name, addresses[name], arguments[name], containers) for name in addresses),
         _balancer(spec, containers, list(addresses), str(network[BALANCER_ADDRESS])),
-        _LOAD_TESTER.format(image=_loader(containers), port=LISTEN_PORT),
+        _LOAD_TESTER.format(image=_quoted(containers.generator_image), port=LISTEN_PORT),
         _NETWORKS.format(subnet=subnet),
         _VOLUMES if _uses_volume(arguments) else "",
     ]
@@ -137,12 +137,6 @@ def _balancer(spec: StackSpec, containers: ContainerSpec, names: list[str], addr
         address=address,
         depends=f"{depends}\n" if depends else "",
     )
-
-
-def _loader(containers: ContainerSpec) -> str:
-    """Return the image with the load generator: upstream's has none."""
-    ours = containers.server is not Server.UPSTREAM
-    return _quoted(containers.image if ours else ContainerSpec().image)
 
 
 def _uses_volume(arguments: dict[str, dict[str, Any]]) -> bool:

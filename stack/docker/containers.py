@@ -73,6 +73,11 @@ def labels(stack: str, part: str) -> dict[str, str]:
     return {LABEL_STACK: stack, LABEL_PART: part}
 
 
+def of_stack(stack: str) -> dict[str, str]:
+    """Return the filter that finds a stack's things, and nobody else's."""
+    return {"label": f"{LABEL_STACK}={stack}"}
+
+
 def _restrained(containers: ContainerSpec) -> dict[str, Any]:
     """Return the limits that hold for every container."""
     return {

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import docker
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import DockerException, NotFound
 from docker.utils.socket import frames_iter
 
 from stack.docker.client import connect
 from stack.docker.containers import generator_arguments
-from stack.docker.errors import explained, missing_image
-from stack.docker.preflight import check_readable
+from stack.docker.errors import explained
+from stack.docker.preflight import check_readable, image_labels
 from stack.engine import StackError
-from stack.spec import DEFAULT_IMAGE, ContainerSpec, Server, StackSpec
+from stack.spec import ContainerSpec, StackSpec
 from stack.supervision.processes import MODULE
 
 _COMMAND: Final = ("python3", "-m", "loadtest.generator")
@@ -37,14 +37,8 @@ def generator_command(spec: StackSpec, audio: Path) -> tuple[str, ...]:
 
     Raises StackError when the image is missing or its user can't read the audio.
     """
-    containers = spec.containers or ContainerSpec()
-    ours = containers.server is not Server.UPSTREAM
-    image = containers.image if ours else DEFAULT_IMAGE
-    with explained(f"look at image {image}"):
-        try:
-            connect().images.get(image)
-        except ImageNotFound:
-            raise StackError(missing_image(image, ours=True)) from None
+    image = (spec.containers or ContainerSpec()).generator_image
+    image_labels(connect(), image, ours=True)
     directory = audio.resolve()
     check_readable(directory)
     return (

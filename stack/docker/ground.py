@@ -21,6 +21,7 @@ from stack.docker.containers import (
     balancer_volume,
     cluster_network,
     labels,
+    of_stack,
     storage_network,
 )
 from stack.docker.errors import explained
@@ -101,5 +102,4 @@ def remove_ground(client: docker.DockerClient, stack: str) -> None:
 
 
 def _own_networks(client: docker.DockerClient, stack: str, name: str) -> list[Network]:
-    label = f"{LABEL_STACK}={stack}"
-    return client.networks.list(names=[f"^{name}$"], filters={"label": label})
+    return client.networks.list(names=[f"^{name}$"], filters=of_stack(stack))

@@ -14,7 +14,7 @@ from stack.docker.client import connect
 from stack.docker.containers import (
     GENERATOR,
     LABEL_PART,
-    LABEL_STACK,
+    of_stack,
 )
 from stack.docker.errors import explained
 from stack.status import LogLine
@@ -31,7 +31,7 @@ def parts(client: docker.DockerClient, stack: str) -> list[str]:
 
 def _containers(client: docker.DockerClient, stack: str) -> dict[str, str]:
     with explained("list containers"):
-        found = client.api.containers(all=True, filters={"label": f"{LABEL_STACK}={stack}"})
+        found = client.api.containers(all=True, filters=of_stack(stack))
     ids = {one["Labels"].get(LABEL_PART, ""): str(one["Id"]) for one in found}
     return {part: container for part, container in ids.items() if part and part != GENERATOR}
 

@@ -18,8 +18,8 @@ from stack.docker.client import connect
 from stack.docker.containers import LABEL_IMAGE
 from stack.docker.errors import explained, missing_image
 from stack.engine import StackError
-from stack.process.preflight import check_memory, check_model, check_port
 from stack.spec import DEFAULT_IMAGE, KEY_VARIABLE, ContainerSpec, Server, StackSpec
+from stack.supervision.preflight import check_memory, check_model, check_port
 from stack.telemetry.gpu import GpuReader
 
 _NVIDIA: Final = "nvidia"
@@ -122,13 +122,16 @@ NO_RUNTIME: Final = (
 )
 
 
-def image_labels(client: docker.DockerClient, image: str) -> dict[str, str]:
-    """Return an image's labels; raises StackError when it is missing."""
+def image_labels(client: docker.DockerClient, image: str, *, ours: bool = False) -> dict[str, str]:
+    """Return an image's labels; raises StackError when it is missing.
+
+    ``ours``: it can be none but one that 'whisperctl build' makes, whatever its name.
+    """
     with explained(f"look at image {image}"):
         try:
             found = client.images.get(image)
         except ImageNotFound:
-            raise StackError(missing_image(image, ours=image == DEFAULT_IMAGE)) from None
+            raise StackError(missing_image(image, ours=ours or image == DEFAULT_IMAGE)) from None
     return dict(found.labels or {})
 
 

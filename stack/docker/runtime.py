@@ -23,7 +23,6 @@ from stack.docker.containers import (
     BALANCER,
     LABEL_DIGEST,
     LABEL_GENERATION,
-    LABEL_STACK,
     MODEL_CACHE,
     MODEL_VOLUME,
     MODELS,
@@ -31,6 +30,7 @@ from stack.docker.containers import (
     USER,
     balancer_arguments,
     container_name,
+    of_stack,
     replica_arguments,
 )
 from stack.docker.errors import explained
@@ -43,9 +43,9 @@ from stack.docker.upstream import ask_upstream
 from stack.docker.view import SeenContainer, StackView
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
-from stack.process import logs as files
-from stack.spec import KEY_VARIABLE, Server, StackSpec, Strategy
+from stack.spec import KEY_VARIABLE, Server, StackSpec
 from stack.status import LogLine, ReplicaSample
+from stack.supervision import logs as files
 from stack.supervision.runtime import Running
 from stack.supervision.state import (
     ContainerIdentity,
@@ -56,7 +56,7 @@ from stack.supervision.state import (
     State,
 )
 from stack.telemetry.sampler import Sampler, Source
-from stack.telemetry.service import ask_status
+from stack.telemetry.service import ask_status, ask_targets
 
 _PATIENCE: Final = 3.0
 """Seconds to wait for a supervisor that is about to end, because its state directory is gone."""
@@ -104,9 +104,16 @@ class DockerRuntime:
 
     def claim(self) -> None:
         """Raise StackError when a supervisor with another state directory has this stack."""
-        if not self._lease.claim(patience=_PATIENCE):
-            raise StackError(self._looked_after)
+        self._hold()
         self._lease.release()
+
+    def _hold(self) -> None:
+        if not self._lease.claim(patience=_PATIENCE):
+            raise StackError(
+                f"Stack '{self._stack}' is looked after from another state directory, by another "
+                "user or with another WHISPERCTL_STATE_DIR; operate it from there, or name another "
+                "stack with --name."
+            )
 
     @property
     def _lease(self) -> Lease:
@@ -114,14 +121,6 @@ class DockerRuntime:
             with explained("say who it is"):
                 self._held = Lease(str(self._docker.info().get("ID", "")), self._stack)
         return self._held
-
-    @property
-    def _looked_after(self) -> str:
-        return (
-            f"Stack '{self._stack}' is looked after from another state directory, by another user "
-            "or with another WHISPERCTL_STATE_DIR; operate it from there, or name another stack "
-            "with --name."
-        )
 
     def recover_key(self) -> str | None:
         """Return the key that the running replicas ask for."""
@@ -140,8 +139,7 @@ class DockerRuntime:
     def adopt(self, state: State) -> list[str]:
         """Take containers of this stack that the state doesn't know, and watch all from now on."""
         # Held until this process ends: there is never a second supervisor.
-        if not self._lease.claim(patience=_PATIENCE):
-            raise StackError(self._looked_after)
+        self._hold()
         self._view.look(anew=True)
         taken = take(state, self._view)
         self._view.watch()
@@ -190,14 +188,13 @@ class DockerRuntime:
         name = arguments["name"]
         seen = self._view.inspect(name)
         wanted = arguments["labels"]
-        if seen is not None and str(seen.generation) != wanted.get(LABEL_GENERATION, "0"):
-            self._remove_container(seen.identity.container)
-            seen = None
-        if seen is not None and seen.running:
-            return seen  # whatever it was created with: it may have sessions
-        if seen is not None and seen.digest != wanted[LABEL_DIGEST]:
-            self._remove_container(seen.identity.container)
-            seen = None
+        if seen is not None:
+            current = str(seen.generation) == wanted.get(LABEL_GENERATION, "0")
+            if current and seen.running:
+                return seen  # whatever it was created with: it may have sessions
+            if not current or seen.digest != wanted[LABEL_DIGEST]:
+                self._remove_container(seen.identity.container)
+                seen = None
         with explained(f"start {part}"):
             if seen is None:
                 endpoint = self._docker.api.create_endpoint_config(
@@ -274,34 +271,33 @@ class DockerRuntime:
 
     # --- the balancer -----------------------------------------------------------------------------
 
-    def configure_balancer(self, desired: Desired, targets: Sequence[Target]) -> bool:
+    def configure_balancer(self, desired: Desired, targets: Sequence[Target]) -> None:
         """Render nginx's configuration, test it and reload, if anything has changed."""
         self._config = self._rendered(desired.spec, targets)
         seen = self._view.named(BALANCER)
         if seen is None or not seen.running:
-            return True  # it gets the configuration when it is started
+            return  # it gets the configuration when it is started
         container = seen.identity.container
         before = self._applied[1] if self._applied and self._applied[0] == container else None
         if before == self._config.targets:
-            return True
+            return
         nginx = NginxContainer(self._docker, container)
         text = render_nginx(self._config)
         if before is None and nginx.read() == text:
             self._applied = (container, self._config.targets)
-            return True
+            return
         adding = before is not None and set(before) <= set(self._config.targets)
         if adding and before and time.monotonic() - self._reloaded_at < _RELOAD_INTERVAL:
-            return False
+            return  # asked again at the next comparison
         nginx.apply(text)
         self._reloaded_at = time.monotonic()
         self._applied = (container, self._config.targets)
-        return True
 
     def _rendered(self, spec: StackSpec, targets: Sequence[Target]) -> NginxConfig:
         # nginx numbers the servers of a hash: their order must not depend on who was ready first.
         ordered = tuple(sorted(targets, key=lambda target: (len(target.name), target.name)))
         return NginxConfig(
-            strategy=Strategy(spec.balancer.strategy),
+            strategy=spec.balancer.strategy,
             targets=ordered,
             session_timeout=spec.replica.max_connection_time,
         )
@@ -315,11 +311,7 @@ class DockerRuntime:
         seen = self._view.named(BALANCER)
         if seen is None or not seen.address:
             return None
-        try:
-            answer = await client.get(f"http://{seen.address}:{STATUS_PORT}{TARGETS_PATH}")
-            return tuple(answer.json()["targets"])
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return None
+        return await ask_targets(client, f"http://{seen.address}:{STATUS_PORT}{TARGETS_PATH}")
 
     async def ask(
         self, client: httpx.AsyncClient, record: ReplicaRecord, desired: Desired
@@ -339,8 +331,7 @@ class DockerRuntime:
     def remove(self) -> None:
         """Remove every container, network and volume of this stack; models stay."""
         with explained("list containers"):
-            label = {"label": f"{LABEL_STACK}={self._stack}"}
-            left = self._docker.api.containers(all=True, filters=label)
+            left = self._docker.api.containers(all=True, filters=of_stack(self._stack))
         for one in left:  # load generators among them
             self._remove_container(str(one["Id"]))
         remove_ground(self._docker, self._stack)

@@ -18,8 +18,8 @@ from stack.docker.containers import (
     LABEL_GENERATION,
     LABEL_PART,
     LABEL_SPEC,
-    LABEL_STACK,
     cluster_network,
+    of_stack,
 )
 from stack.docker.errors import explained
 from stack.engine import StackError
@@ -41,7 +41,6 @@ class SeenContainer:
     """Docker's own restart policy holds it back."""
     address: str
     """On the cluster network; empty while it does not run."""
-    created_at: str
     generation: int
     digest: str
     spec: str
@@ -60,7 +59,6 @@ class SeenContainer:
             running=bool(state["Running"]) and not state["Restarting"],
             restarting=bool(state["Restarting"]),
             address=(networks.get(cluster_network(stack)) or {}).get("IPAddress", ""),
-            created_at=inspected["Created"],
             generation=int(generation) if generation.isdigit() else 0,
             digest=labels.get(LABEL_DIGEST, ""),
             spec=labels.get(LABEL_SPEC, ""),
@@ -86,7 +84,7 @@ class StackView:
         threading.Thread(target=self._listen, name="docker events", daemon=True).start()
 
     def _listen(self) -> None:
-        filters = {"type": "container", "label": f"{LABEL_STACK}={self._stack}"}
+        filters = {"type": "container"} | of_stack(self._stack)
         while True:
             # Whatever goes wrong, the engine's restart among it: looking goes on without events.
             with (
@@ -111,9 +109,7 @@ class StackView:
                 return
             self._changed.clear()
             with explained("list containers"):
-                found = self._client.api.containers(
-                    all=True, filters={"label": f"{LABEL_STACK}={self._stack}"}
-                )
+                found = self._client.api.containers(all=True, filters=of_stack(self._stack))
             seen = {}
             for one in found:
                 container = self.inspect(one["Id"])

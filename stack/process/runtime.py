@@ -10,10 +10,11 @@ import httpx
 
 from stack.balancer.config import BalancerConfig, Target
 from stack.files import write_atomically
-from stack.process import logs, parts
-from stack.process.preflight import check_memory, check_model, check_port
+from stack.process import parts
 from stack.spec import StackSpec
 from stack.status import LogLine, ReplicaSample
+from stack.supervision import logs
+from stack.supervision.preflight import check_memory, check_model, check_port
 from stack.supervision.processes import bound, last_line, start
 from stack.supervision.runtime import Running
 from stack.supervision.state import (
@@ -25,7 +26,7 @@ from stack.supervision.state import (
     State,
 )
 from stack.telemetry.sampler import Sampler, Source
-from stack.telemetry.service import ask_status
+from stack.telemetry.service import ask_status, ask_targets
 
 _HOST = "127.0.0.1"
 
@@ -125,22 +126,17 @@ class ProcessRuntime:
 
     # --- the balancer -----------------------------------------------------------------------------
 
-    def configure_balancer(self, desired: Desired, targets: Sequence[Target]) -> bool:
+    def configure_balancer(self, desired: Desired, targets: Sequence[Target]) -> None:
         """Write the file that the balancer follows."""
         config = BalancerConfig(strategy=desired.spec.balancer.strategy, targets=tuple(targets))
         data = config.model_dump_json(indent=1).encode()
         path = self._directory.balancer_config
         if not path.exists() or path.read_bytes() != data:
             write_atomically(path, data, mode=0o600)
-        return True
 
     async def targets(self, client: httpx.AsyncClient, desired: Desired) -> tuple[str, ...] | None:
         """Ask the balancer where new sessions go."""
-        try:
-            answer = await client.get(f"http://{desired.spec.balancer.reach}/balancer/status")
-            return tuple(answer.json()["targets"])
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
-            return None
+        return await ask_targets(client, f"http://{desired.spec.balancer.reach}/balancer/status")
 
     async def ask(
         self,

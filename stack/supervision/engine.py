@@ -320,7 +320,7 @@ class SupervisedEngine:
         self, replica: str | None = None, *, follow: bool = False, tail: int = 200
     ) -> AsyncIterator[LogLine]:
         """Yield the last ``tail`` lines of one replica, or of all parts; go on with ``follow``."""
-        if (await self.status()).state is StackState.ABSENT:
+        if await asyncio.to_thread(self._look) is None:
             raise StackError(
                 f"There is no stack '{self._name}'; bring one up with 'whisperctl up'."
             )

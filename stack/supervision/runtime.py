@@ -102,11 +102,11 @@ class Runtime(Protocol):
         """Return the last line a part wrote, or nothing."""
         ...
 
-    def configure_balancer(self, desired: Desired, targets: Sequence[Target]) -> bool:
-        """Have new sessions go to these replicas only; returns False when that has to wait.
+    def configure_balancer(self, desired: Desired, targets: Sequence[Target]) -> None:
+        """Have new sessions go to these replicas only, perhaps not before a later call.
 
-        Cheap when nothing has changed. Raises BalancerRefusesError when the balancer would not
-        take it.
+        Called at every comparison, and cheap when nothing has changed. Raises BalancerRefusesError
+        when the balancer would not take it.
         """
         ...
 

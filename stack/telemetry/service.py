@@ -1,4 +1,4 @@
-"""What a replica says of itself over HTTP."""
+"""What a replica, or a balancer, says of itself over HTTP."""
 
 from typing import Any
 
@@ -14,3 +14,11 @@ async def ask_status(client: httpx.AsyncClient, address: str | None) -> dict[str
     except (httpx.HTTPError, ValueError):
         return None
     return answer if isinstance(answer, dict) else None
+
+
+async def ask_targets(client: httpx.AsyncClient, url: str) -> tuple[str, ...] | None:
+    """Return the replicas that a balancer names under ``targets``; None: nothing usable."""
+    try:
+        return tuple((await client.get(url)).json()["targets"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return None

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from stack.engine import StackError
-from stack.process import logs, parts
+from stack.process import parts
 from stack.process.engine import ProcessEngine
-from stack.process.preflight import check_memory, check_model, replica_memory
 from stack.process.runtime import ProcessRuntime
 from stack.status import ReplicaState, StackState
+from stack.supervision import logs
 from stack.supervision.__main__ import supervise
 from stack.supervision.judgement import BACKOFF_LONGEST, backoff
+from stack.supervision.preflight import check_memory, check_model, replica_memory
 from stack.supervision.state import Desired, Phase, ProcessIdentity, StackDirectory
 from tests.stack.process.conftest import NAME, family, spec, until
 
