@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.sink import Sink, serving
+from loadtest.calibration.sink import Sink, serving
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
 from loadtest.plan import LoadPlan

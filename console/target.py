@@ -11,6 +11,7 @@ from stack.balancer.nginx import LISTEN_PORT
 from stack.engine import Engine
 from stack.spec import EngineName
 from stack.status import ReplicaSample, StackState, StackStatus
+from stack.supervision.state import StackDirectory, state_root
 
 BALANCER_HOST: Final = "balancer"
 """The balancer's name on a stack's own network."""
@@ -41,7 +42,10 @@ class StackTarget:
         )
         if not self._ours or status.spec is None:
             return TargetFacts(environment=facts)
-        return TargetFacts(stack=status.spec.model_dump(mode="json"), environment=facts)
+        key = StackDirectory(state_root() / status.name).read_key()
+        return TargetFacts(
+            stack=status.spec.model_dump(mode="json"), environment=facts, api_key=key
+        )
 
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample the stack's replicas; nothing of a server that isn't ours."""

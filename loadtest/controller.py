@@ -13,7 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from loadtest.assignment import assign, total_duration
+from pydantic import SecretStr
+
+from loadtest.assignment import assign, ramp_seconds, total_duration
 from loadtest.capacity import Largest, doubling, search
 from loadtest.clips import Clip, usable_clips
 from loadtest.events import (
@@ -56,6 +58,8 @@ class TargetFacts:
     stack: dict[str, Any] | None = None
     """The spec of the stack, where it is one of ours."""
     environment: dict[str, Any] = field(default_factory=dict)
+    api_key: str | None = None
+    """What the server wants its clients to send; goes into no file."""
 
 
 class LoadTarget(Protocol):
@@ -110,6 +114,9 @@ class LoadController:
         await self._reach()
         if self._target is not None:
             self._facts = await self._target.describe()
+            if self._facts.api_key and self.plan.api_key is None:
+                key = {"api_key": SecretStr(self._facts.api_key)}
+                self.plan = self._step_plan = self.plan.model_copy(update=key)
         series_id = f"series_{_stamp(datetime.now(UTC))}_{uuid.uuid4().hex[:6]}"
         yield SeriesStarted(series_id=series_id, plan=self.plan)
         paths: list[Path] = []
@@ -194,8 +201,11 @@ class LoadController:
                 audio_directory=str(plan.audio_directory),
                 clips=len(clips),
                 chunk=plan.chunk,
-                ramp=plan.ramp,
+                ramp=ramp_seconds(plan, clients),
                 duration=plan.duration,
+                gap=plan.gap,
+                reconnect=plan.reconnect,
+                tls=plan.tls,
                 seed=plan.seed,
                 language=plan.language,
                 use_vad=plan.use_vad,
@@ -240,7 +250,8 @@ class LoadController:
                 steps=self._steps,
                 clients=clients,
                 expected_duration=max(
-                    client.start_after + total_duration(client) for client in header.clients
+                    client.start_after + total_duration(client, self.plan.chunk)
+                    for client in header.clients
                 ),
             )
             async with aclosing(self._drive(record, journal)) as events:

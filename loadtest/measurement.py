@@ -24,6 +24,9 @@ class SessionMeasurement:
     chunk: float
     chunks: int
     sent_chunks: int = 0
+    """Chunks of the stream that the server can have heard: up to here on this connection."""
+    furthest: int = 0
+    """The most of them so far; a client that comes back sends some again."""
     message_count: int = 0
     latency: list[float] = field(default_factory=list)
     final_latency: list[float] = field(default_factory=list)
@@ -36,6 +39,10 @@ class SessionMeasurement:
     _seen: set[tuple[float, float, str]] = field(default_factory=set)
     _unfinished: Segment | None = None
     _final: str | None = None
+    _connection_starts: int = 0
+    """Chunk that the present connection began with: the server counts its seconds from there."""
+    _completed_before: int = 0
+    """Segments that earlier connections completed."""
     _reached: float = 0.0
     _reached_final: float = 0.0
 
@@ -43,10 +50,36 @@ class SessionMeasurement:
         """Return when chunk ``index`` is scheduled."""
         return self.first_send + index * self.chunk
 
+    def sent(self, chunks: int) -> None:
+        """Note that so many chunks of the stream are with the server."""
+        self.sent_chunks = chunks
+        self.furthest = max(self.furthest, chunks)
+
+    @property
+    def backlog(self) -> float:
+        """Seconds of audio sent that no text has come for yet; silence has none."""
+        return max(0.0, self.sent_chunks * self.chunk - self._reached)
+
+    def resume(self) -> int:
+        """Begin again on a new connection: return the chunk that the client goes on with.
+
+        That is the one in which the last completed text ended. What was not completed is
+        forgotten by the server, so it is sent once more.
+        """
+        # A chunk's beginning that is heard twice does less harm than a word's end that is not.
+        start = math.floor(self._reached_final / self.chunk + 1e-9)
+        self.sent_chunks = self._connection_starts = start
+        self._completed_before = len(self.completed)
+        self._seen.clear()
+        self._unfinished = None
+        return start
+
     def update(self, segments: list[Segment], received: float) -> list[float]:
         """Take in one segments message; return its new latency samples (none or one)."""
         self.message_count += 1
-        before = self.transcript
+        # Only the end of the text can change: all of it would be compared with each message.
+        known = len(self.completed)
+        before = self._unfinished.text.strip() if self._unfinished is not None else ""
         for segment in segments:
             if not segment.text.strip():
                 continue
@@ -56,8 +89,9 @@ class SessionMeasurement:
                 self._unfinished = segment
         if not any(not segment.completed for segment in segments):
             self._unfinished = None
-        if self.transcript != before:
-            unfinished = self._unfinished.text if self._unfinished is not None else ""
+        unfinished = self._unfinished.text if self._unfinished is not None else ""
+        after = [text.strip() for _, text in self.completed[known:]]
+        if " ".join([*after, unfinished.strip()]).strip() != before:
             self.shown.append(Shown(received, len(self.completed), unfinished))
             self.last_text_at = received
             if self.first_text_at is None:
@@ -79,7 +113,7 @@ class SessionMeasurement:
         self.message_count += 1
         before = self.transcript
         self._final = " ".join(segment.text.strip() for segment in segments)
-        if self._final != before:
+        if self.transcript != before:
             self.last_text_at = received
 
     def _complete(self, segment: Segment, received: float) -> None:
@@ -99,7 +133,8 @@ class SessionMeasurement:
 
         Models round ends up; without the limit that would make latencies too small.
         """
-        return min(end, self.sent_chunks * self.chunk)
+        begins = self._connection_starts * self.chunk
+        return min(begins + end, self.sent_chunks * self.chunk)
 
     def word_latencies(
         self, words: Sequence[str], ends: Sequence[float]
@@ -125,7 +160,9 @@ class SessionMeasurement:
         After a second hearing, what that heard.
         """
         if self._final is not None:
-            return self._final
+            # It heard what came on its own connection.
+            earlier = [text.strip() for _, text in self.completed[: self._completed_before]]
+            return " ".join([*earlier, self._final])
         parts = [text.strip() for _, text in self.completed]
         if self._unfinished is not None:
             parts.append(self._unfinished.text.strip())

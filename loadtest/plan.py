@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from stack.protocol import AudioFormat
 
@@ -35,14 +35,28 @@ class LoadPlan(BaseModel):
     this one, instead of playing ``clients``."""
     host: str = "127.0.0.1"
     port: int = Field(default=8990, ge=1, le=65535)
+    path: str = Field(default="/", pattern=r"^/[^\s?#]*$", max_length=500)
+    tls: bool = False
+    ca_file: Path | None = None
+    """Certificates to trust instead of the system's, PEM."""
+    verify: bool = True
+    """Whether the server's certificate is checked."""
+    api_key: SecretStr | None = None
+    """Sent as a bearer token; in no file and no log."""
     audio_directory: Path
     """Clips with reference texts."""
     results_directory: Path
     chunk: float = Field(default=0.1, ge=0.01, le=10.0)
     """Seconds of audio in one message."""
     ramp: float = Field(default=0.0, ge=0, le=3600)
-    """Seconds over which the clients of a step start, evenly; 0 spreads them over one chunk so that
-    they do not all send in the same millisecond."""
+    """Seconds over which the clients of a step start, evenly; 0: over one chunk, so that they do
+    not all send in the same millisecond, and at most 200 a second."""
+    gap: float = Field(default=0.0, ge=0, le=600)
+    """Mean seconds of silence between two clips of a client; each is half to one and a half of
+    it, by the seed."""
+    reconnect: bool = False
+    """A client whose connection is lost comes back with its uid and goes on where the last
+    completed text ended."""
     duration: float | None = Field(default=None, gt=0, le=24 * 3600)
     """Seconds of audio each client streams; None: one clip each."""
     cool_down: float = Field(default=1.0, ge=0, le=3600)
@@ -95,6 +109,8 @@ class Piece(BaseModel):
     word_ends: tuple[float, ...] | None = None
     """Where each word of the normalised reference ends, seconds from the clip's start; None where
     the clip has no word times, or others than its reference has words."""
+    silence_before: float = 0.0
+    """Seconds of silence before it, a whole number of messages."""
 
 
 class StepOrder(BaseModel):
@@ -110,4 +126,9 @@ class StepOrder(BaseModel):
     connect_timeout: float
     finish_timeout: float
     quiet: float
+    reconnect: bool = False
+    ca_file: Path | None = None
+    verify: bool = True
+    api_key: str | None = None
+    """Here in the open: an order goes through a pipe and nowhere else."""
     clients: tuple[ClientAssignment, ...]

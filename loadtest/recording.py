@@ -65,6 +65,7 @@ class StepRecord:
         self._latency: dict[int, list[float]] = {}
         self._recent: deque[tuple[float, float]] = deque()
         self._audio_sent: dict[int, float] = {}
+        self._backlog: dict[int, float] = {}
         self.transcripts: dict[int, str] = {}
         self._slip: list[float] = []
         self._lateness: list[float] = []
@@ -78,6 +79,7 @@ class StepRecord:
             case Progress():
                 self.active[shard] = event.active
                 self._audio_sent[shard] = event.audio_sent
+                self._backlog[shard] = event.backlog
                 self.transcripts |= event.transcripts
                 for client, samples in event.latency.items():
                     self._latency.setdefault(client, []).extend(samples)
@@ -94,9 +96,11 @@ class StepRecord:
         while self._recent and self._recent[0][0] < elapsed - LIVE_WINDOW:
             self._recent.popleft()
         samples = [sample for _, sample in self._recent]
+        sessions = sum(self.active.values())
         row = TimelineRow(
             time=elapsed,
-            sessions=sum(self.active.values()),
+            sessions=sessions,
+            backlog=sum(self._backlog.values()) / sessions if sessions else None,
             latency_p50=percentile(samples, 50),
             latency_p95=percentile(samples, 95),
             latency_p99=percentile(samples, 99),
@@ -162,7 +166,7 @@ class StepRecord:
             replica=ready.replica if ready else None,
             connection_time=ready.connection_time if ready else None,
             audio_file="+".join(piece.path.name for piece in assignment.pieces),
-            audio_duration=total_duration(assignment),
+            audio_duration=total_duration(assignment, self.header.test_configuration.chunk),
             started_at=assignment.start_after,
             transcript=self.transcripts.get(assignment.index, ""),
             reference=" ".join(references).strip() or None,
@@ -182,6 +186,7 @@ class StepRecord:
             successful_clients=outcomes[Outcome.SUCCESS],
             failed_clients=outcomes[Outcome.FAILED],
             incomplete_clients=outcomes[Outcome.INCOMPLETE],
+            reconnects=sum(client.reconnects for client in clients),
             failures=dict(
                 Counter(client.failure.value for client in clients if client.failure is not None)
             ),

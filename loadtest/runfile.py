@@ -94,6 +94,11 @@ class ClientResult(_Part):
     errors: list[str] = []
     replica: str | None = None
     """From the handshake's X-Replica; None where neither replica nor balancer says it."""
+    moved_to: list[str] = []
+    """Replicas that served the session after it had to connect again."""
+    reconnects: int = 0
+    gap: float = 0.0
+    """Seconds that the session was without a connection."""
     message_count: int = 0
     """Messages with segments."""
     audio_file: str
@@ -172,6 +177,8 @@ class Summary(_Part):
     successful_clients: int
     failed_clients: int
     incomplete_clients: int = 0
+    reconnects: int = 0
+    """Connections lost and made again, by all clients together."""
     failures: dict[str, int] = {}
     """Failed sessions by reason."""
     average_audio_duration: float
@@ -208,6 +215,8 @@ class TimelineRow(_Part):
     """Over the updates received in this second and the four before."""
     latency_p95: float | None = None
     latency_p99: float | None = None
+    backlog: float | None = None
+    """Seconds of audio sent that no text has come for yet, mean over the sessions."""
     failures: int = 0
     """Sessions failed so far."""
     replicas: dict[str, ReplicaSample] = {}
@@ -230,6 +239,10 @@ class TestConfiguration(_Part):
     """Seconds of audio a message."""
     ramp: float
     duration: float | None
+    gap: float = 0.0
+    """Mean seconds of silence between a client's clips."""
+    reconnect: bool = False
+    tls: bool = False
     seed: int
     language: str | None
     use_vad: bool

@@ -1,6 +1,7 @@
 """The generator processes of one step: started together, listened to, ended in order."""
 
 import asyncio
+import math
 import os
 import sys
 import time
@@ -15,8 +16,8 @@ from pydantic import ValidationError
 from loadtest.events import GeneratorEvent, ShardFinished, ShardReady, generator_event
 from loadtest.plan import ClientAssignment, LoadPlan, StepOrder
 
-CLIENTS_A_SHARD: Final = 150
-"""Paced clients that one core drives with room to spare; more clients take more processes."""
+MESSAGES_A_SHARD: Final = 6000
+"""Messages a second that one core sends with room to spare; more take more processes."""
 _LINE_LIMIT: Final = 64 * 1024 * 1024
 _PREPARE_TIMEOUT: Final = 60.0
 _STDERR_KEPT: Final = 4000
@@ -52,12 +53,13 @@ def step_orders(
     plan: LoadPlan, clients: Sequence[ClientAssignment], place: GeneratorPlace
 ) -> list[StepOrder]:
     """Deal a step's clients out to as many shards as they need, at most one a core."""
-    needed = -(-len(clients) // CLIENTS_A_SHARD)
+    needed = math.ceil(len(clients) / plan.chunk / MESSAGES_A_SHARD)
     shards = max(1, min(needed, os.cpu_count() or 1))
     host = f"[{place.host}]" if ":" in place.host else place.host
+    scheme = "wss" if plan.tls else "ws"
     return [
         StepOrder(
-            url=f"ws://{host}:{place.port}/",
+            url=f"{scheme}://{host}:{place.port}{plan.path}",
             chunk=plan.chunk,
             language=plan.language,
             use_vad=plan.use_vad,
@@ -65,6 +67,10 @@ def step_orders(
             connect_timeout=plan.connect_timeout,
             finish_timeout=plan.finish_timeout,
             quiet=plan.quiet,
+            reconnect=plan.reconnect,
+            ca_file=plan.ca_file,
+            verify=plan.verify,
+            api_key=plan.api_key.get_secret_value() if plan.api_key else None,
             clients=tuple(clients[shard::shards]),
         )
         for shard in range(shards)

@@ -1,11 +1,13 @@
 """``whisperctl load``: put load on a server and save every step."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 from pydantic import ValidationError
@@ -30,7 +32,7 @@ from loadtest.verdict import capacity_verdict, series_verdict
 from stack.engine import Engine
 from stack.files import write_atomically
 from stack.protocol import AudioFormat
-from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME
+from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, KEY_VARIABLE
 from test_audio import CLIPS_DIRECTORY
 
 
@@ -66,6 +68,16 @@ def _load(
     ] = None,
     host: Annotated[str, typer.Option(help="Where the server listens.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option(min=1, max=65535)] = DEFAULT_PORT,
+    url: Annotated[
+        str | None,
+        typer.Option(help="The same as one address: ws://HOST:PORT/PATH, or wss:// for TLS."),
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="wss: trust these certificates (PEM) instead.")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="wss: don't check the certificate.")
+    ] = False,
     audio_dir: Annotated[
         Path, typer.Option(help="Clips: 16 kHz mono WAV with reference texts.")
     ] = CLIPS_DIRECTORY,
@@ -86,6 +98,17 @@ def _load(
         float | None,
         typer.Option(min=0.5, help="Seconds of audio each client sends; one clip each without."),
     ] = None,
+    gap: Annotated[
+        float,
+        typer.Option(min=0, help="Mean seconds of silence between a client's clips."),
+    ] = 0.0,
+    reconnect: Annotated[
+        bool,
+        typer.Option(
+            "--reconnect",
+            help="Clients whose connection is lost come back with the same uid and go on.",
+        ),
+    ] = False,
     cool_down: Annotated[float, typer.Option(min=0, help="Seconds between steps.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Chooses the clips; same seed, same audio.")] = 1,
     label: Annotated[str, typer.Option(help="A name for these runs.")] = "",
@@ -130,6 +153,9 @@ def _load(
 ) -> None:
     """Stream clips to a WhisperLive server as people talk, and measure what comes back.
 
+    A server that wants a key gets it from the environment: WHISPERCTL_API_KEY. Our own stacks' keys
+    are known.
+
     Exit code 1 when an SLO named on the command line isn't met or not one session succeeded.
     """
     counts = _counts(num_clients, clients, find_capacity=find_capacity)
@@ -142,13 +168,15 @@ def _load(
     plan = make_plan(
         clients=counts,
         find_capacity=max_clients if find_capacity else None,
-        host=host,
-        port=port,
+        **_address(url, host, port, ca_file=ca_file, insecure=insecure),
+        api_key=os.environ.get(KEY_VARIABLE) or None,
         audio_directory=audio_dir,
         results_directory=results_dir,
         chunk=chunk_ms / 1000,
         ramp=ramp,
         duration=duration,
+        gap=gap,
+        reconnect=reconnect,
         cool_down=cool_down,
         seed=seed,
         label=label,
@@ -170,6 +198,32 @@ def _load(
         )
     )
     raise typer.Exit(code)
+
+
+def _address(
+    url: str | None, host: str, port: int, *, ca_file: Path | None, insecure: bool
+) -> dict[str, Any]:
+    """Read where the server listens; raises UserError (exit 2) for an address of no use."""
+    secure: dict[str, Any] = {}
+    if url is not None:
+        try:
+            parts = urlsplit(url)
+            # Reading the port of 'ws://host:abc' raises.
+            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
+        except ValueError:
+            parts, host = urlsplit(""), ""
+        if parts.scheme not in ("ws", "wss") or not host or parts.query or parts.username:
+            raise UserError(
+                f"--url '{url}' is not usable; write it like ws://127.0.0.1:9090/ or "
+                "wss://speech.example/live, without user name and query.",
+                exit_code=2,
+            )
+        secure = {"path": parts.path or "/", "tls": parts.scheme == "wss"}
+    if (ca_file is not None or insecure) and not secure.get("tls"):
+        raise UserError("--ca-file and --insecure are for --url wss://….", exit_code=2)
+    if ca_file is not None and not ca_file.is_file():
+        raise UserError(f"--ca-file {ca_file} is no file.", exit_code=2)
+    return {"host": host, "port": port, "ca_file": ca_file, "verify": not insecure} | secure
 
 
 def _counts(

@@ -2,19 +2,24 @@
 
 import asyncio
 import gc
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import BinaryIO, Final
 
+import numpy as np
 from pydantic import BaseModel
 
-from loadtest.client import LoadClient, Stream
-from loadtest.clips import read_samples
-from loadtest.events import ClientFinished, ClientReady, Progress, ShardFinished, ShardReady
-from loadtest.plan import ClientAssignment, Piece, StepOrder
-from stack.protocol import SAMPLE_RATE, encode_audio
+from loadtest.events import ClientFinished, Progress, ShardFinished, ShardReady
+from loadtest.generator.client import LoadClient, Surroundings
+from loadtest.generator.frames import FrameLibrary
+from loadtest.generator.opening import security_of
+from loadtest.generator.pacer import Pacer
+from loadtest.plan import StepOrder
 
 _REPORT_INTERVAL: Final = 0.25
 """Seconds between two progress reports."""
+_SWITCH_INTERVAL: Final = 0.0005
 _TRANSCRIPTS_A_REPORT: Final = 8
 _TRANSCRIPT_CHARACTERS: Final = 2000
 
@@ -28,25 +33,22 @@ class Shard:
         self._stopping = asyncio.Event()
         self._latency: dict[int, list[float]] = {}
         self._shown: dict[int, str] = {}
-        # Clients that play the same pieces share one encoded copy.
-        self._encoded: dict[tuple[Piece, ...], Stream] = {}
-        self._clients = [self._client(assignment) for assignment in order.clients]
-        self._write(ShardReady())
-
-    def _client(self, assignment: ClientAssignment) -> LoadClient:
-        return LoadClient(
-            order=self._order,
-            assignment=assignment,
-            stream=self._stream(assignment.pieces),
+        library = FrameLibrary(order.clients, order.chunk, order.audio_format)
+        shared = Surroundings(
+            order=order,
+            pacer=Pacer(),
+            security=security_of(order),
             stopping=self._stopping,
             report_ready=self._write,
             report_latency=lambda client, new: self._latency.setdefault(client, []).extend(new),
         )
-
-    def _stream(self, pieces: tuple[Piece, ...]) -> Stream:
-        if pieces not in self._encoded:
-            self._encoded[pieces] = encode_stream(pieces, self._order)
-        return self._encoded[pieces]
+        self._clients = [
+            LoadClient(shared, assignment, library.stream(assignment.pieces))
+            for assignment in order.clients
+        ]
+        # One thread beside the one that sends: a session's result takes milliseconds to work out.
+        self._judging = ThreadPoolExecutor(1)
+        self._write(ShardReady())
 
     def stop(self) -> None:
         """End every session now; what was measured is still reported."""
@@ -58,6 +60,8 @@ class Shard:
         gc.collect()
         gc.freeze()
         gc.disable()
+        # The thread that judges must let go of the interpreter as soon as a message is due.
+        sys.setswitchinterval(_SWITCH_INTERVAL)
         reporting = asyncio.create_task(self._report_regularly())
         try:
             async with asyncio.TaskGroup() as group:
@@ -70,12 +74,9 @@ class Shard:
         self._write(ShardFinished(cpu_time=time.process_time()))
 
     async def _play(self, client: LoadClient, start_at: float) -> None:
-        result = await client.play(start_at)
-        self._write(
-            ClientFinished(
-                result=result, slip_samples=client.slip, lateness_samples=client.lateness
-            )
-        )
+        await client.play(start_at)
+        loop = asyncio.get_running_loop()
+        self._write_line(await loop.run_in_executor(self._judging, _finished, client))
 
     async def _report_regularly(self) -> None:
         while True:
@@ -84,14 +85,17 @@ class Shard:
 
     def _report(self) -> None:
         latency, self._latency = self._latency, {}
-        active = audio_sent = 0.0
+        active = audio_sent = backlog = 0.0
         for client in self._clients:
-            active += client.active
             audio_sent += client.audio_sent
+            if client.active:
+                active += 1
+                backlog += client.measurement.backlog if client.measurement else 0.0
         self._write(
             Progress(
                 active=int(active),
                 audio_sent=audio_sent,
+                backlog=backlog,
                 latency=latency,
                 transcripts=self._new_transcripts(),
             )
@@ -110,41 +114,19 @@ class Shard:
                 self._shown[index] = new[index] = text
         return new
 
-    def _write(self, event: BaseModel | ClientReady) -> None:
-        self._output.write(event.model_dump_json().encode() + b"\n")
+    def _write(self, event: BaseModel) -> None:
+        self._write_line(event.model_dump_json().encode() + b"\n")
+
+    def _write_line(self, line: bytes) -> None:
+        self._output.write(line)
         self._output.flush()
 
 
-def encode_stream(pieces: tuple[Piece, ...], order: StepOrder) -> Stream:
-    """Read the pieces and cut them into messages of ``order.chunk`` seconds, or less at the end."""
-    encoded = b"".join(
-        encode_audio(read_samples(piece.path, piece.samples), order.audio_format)
-        for piece in pieces
+def _finished(client: LoadClient) -> bytes:
+    """Return a session's last report."""
+    event = ClientFinished(
+        result=client.result(),
+        slip_samples=np.round(client.slip, 6).tolist(),
+        lateness_samples=np.round(client.lateness, 6).tolist(),
     )
-    size = round(order.chunk * SAMPLE_RATE) * order.audio_format.sample_bytes
-    view = memoryview(encoded)
-    references = [piece.reference for piece in pieces]
-    return Stream(
-        messages=[view[start : start + size] for start in range(0, len(encoded), size)],
-        chunk=order.chunk,
-        duration=sum(piece.samples for piece in pieces) / SAMPLE_RATE,
-        reference=(
-            None
-            if any(reference is None for reference in references)
-            else " ".join(reference for reference in references if reference)
-        ),
-        word_ends=_word_ends(pieces),
-        name="+".join(piece.path.name for piece in pieces),
-    )
-
-
-def _word_ends(pieces: tuple[Piece, ...]) -> tuple[float, ...] | None:
-    """Give where the words of all pieces end in the stream; None if one piece has no word times."""
-    ends: list[float] = []
-    start = 0.0
-    for piece in pieces:
-        if piece.word_ends is None:
-            return None
-        ends.extend(start + end for end in piece.word_ends)
-        start += piece.samples / SAMPLE_RATE
-    return tuple(ends)
+    return event.model_dump_json().encode() + b"\n"

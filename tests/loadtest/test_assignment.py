@@ -39,8 +39,8 @@ def test_duration_is_filled_and_the_last_clip_cut_between_words(
 ) -> None:
     usable, _ = usable_clips(clips)
     for client in assign(make_plan(duration=duration), 6, usable):
-        assert total_duration(client) <= duration
-        assert total_duration(client) > duration - 1.7  # a word, a gap and a clip's silent end
+        assert total_duration(client, 0.1) <= duration
+        assert total_duration(client, 0.1) > duration - 1.7  # a word, a gap and a clip's silent end
         last = client.pieces[-1]
         clip = next(c for c in usable if c.path == last.path)
         if last.samples == clip.samples:
@@ -61,9 +61,11 @@ def test_a_clip_without_word_times_is_never_cut(
         words.unlink()
     usable, _ = usable_clips(clips)
     for client in assign(make_plan(duration=1.0), 6, usable):
-        assert total_duration(client) == 2.0  # the shortest clip whole: the rule's one exception
+        assert (
+            total_duration(client, 0.1) == 2.0
+        )  # the shortest clip whole: the rule's one exception
     for client in assign(make_plan(duration=8.0), 6, usable):
-        assert total_duration(client) <= 8.0
+        assert total_duration(client, 0.1) <= 8.0
 
 
 def test_ramp_spreads_the_starts(make_plan: Callable[..., LoadPlan], clips: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from benchmarks.sink import Sink, serving
+from loadtest.calibration.sink import Sink, serving
 from loadtest.capacity import Largest
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished

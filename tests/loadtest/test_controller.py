@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.sink import Sink, serving
+from loadtest.calibration.sink import Sink, serving
 from loadtest.controller import LoadController, LoadTarget, TargetFacts
 from loadtest.events import (
     LoadEvent,

@@ -9,8 +9,8 @@ import pytest
 from support.commands import Command, Outcome
 from support.runs import client_result, example_run
 
-from benchmarks.sink import Sink, serving
 from console.cli import main
+from loadtest.calibration.sink import Sink, serving
 from loadtest.store import RunStore
 
 

@@ -13,8 +13,8 @@ from rich.console import Console
 from support.commands import Command
 from support.runs import example_run
 
-from benchmarks.sink import Sink
 from console.cli.progress import TerminalView
+from loadtest.calibration.sink import Sink
 from loadtest.events import StepFinished, StepProgress, StepStarted
 from loadtest.runfile import TimelineRow
 from loadtest.store import RunStore
