@@ -56,7 +56,7 @@ async def run_demo(results: Path) -> Verdict:
         plan = demo_plan(results, status.balancer.address)
         steps = ", ".join(str(count) for count in plan.clients)
         console.print(f"\n[bold]2[/]  {steps} clients talk to it, {DEMO_SECONDS:.0f} s each.")
-        controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port))
+        controller = LoadController(plan, target=StackTarget(engine, plan))
         with progress_view() as view, stopping_in_order(controller, view) as stopped:
             runs = await follow(controller, view)
         if stopped():

@@ -11,7 +11,7 @@ from rich.text import Text
 from loadtest.compare import Change, Comparison, Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
-from loadtest.verdict import clients_text, step_text
+from loadtest.verdict import clients_text, generator_notes, step_text
 from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
 
 _CLIENTS_SHOWN = 20
@@ -140,10 +140,7 @@ def run_details(run: Run) -> RenderableType:
         spread = ", ".join(f"{name} {count}" for name, count in distribution.sessions.items())
         even = format_figure(distribution.max_over_mean, Unit.RATIO)
         lines.append(Text(f"Sessions per replica: {spread}; largest over mean {even}."))
-    if summary.generator_distorted:
-        lines.append(
-            Text("The load generator itself was late: its latencies are too large.", style="red")
-        )
+    lines += [Text(note, style="red") for note in generator_notes(run)]
     if summary.resources:
         lines += [Text(), _resource_table(run)]
     lines += [Text(), slo_line(run)]

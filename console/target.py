@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+from console.calibration import calibrated_clients
 from loadtest.controller import TargetFacts
 from loadtest.plan import LoadPlan
 from loadtest.shards import GeneratorPlace, LoadError
@@ -23,9 +24,10 @@ class StackTarget:
     Implements ``loadtest.controller.LoadTarget``.
     """
 
-    def __init__(self, engine: Engine, host: str, port: int) -> None:
+    def __init__(self, engine: Engine, plan: LoadPlan) -> None:
         self._engine = engine
-        self._address = f"{host}:{port}"
+        self._plan = plan
+        self._address = f"{plan.host}:{plan.port}"
         self._ours = False
 
     async def describe(self) -> TargetFacts:
@@ -34,6 +36,7 @@ class StackTarget:
         from stack.telemetry.environment import environment  # noqa: PLC0415
 
         facts = (await asyncio.to_thread(environment)).model_dump(mode="json")
+        calibrated = calibrated_clients(self._plan, facts)
         status = await self._engine.status()
         self._ours = (
             status.state is not StackState.ABSENT
@@ -41,10 +44,13 @@ class StackTarget:
             and status.balancer.address == self._address
         )
         if not self._ours or status.spec is None:
-            return TargetFacts(environment=facts)
+            return TargetFacts(environment=facts, calibrated_clients=calibrated)
         key = StackDirectory(state_root() / status.name).read_key()
         return TargetFacts(
-            stack=status.spec.model_dump(mode="json"), environment=facts, api_key=key
+            stack=status.spec.model_dump(mode="json"),
+            environment=facts,
+            calibrated_clients=calibrated,
+            api_key=key,
         )
 
     async def stats(self) -> Mapping[str, ReplicaSample]:

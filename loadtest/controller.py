@@ -58,6 +58,8 @@ class TargetFacts:
     stack: dict[str, Any] | None = None
     """The spec of the stack, where it is one of ours."""
     environment: dict[str, Any] = field(default_factory=dict)
+    calibrated_clients: int | None = None
+    """Clients that this machine's generator drives without distortion; None if nobody tried."""
     api_key: str | None = None
     """What the server wants its clients to send; goes into no file."""
 
@@ -220,6 +222,7 @@ class LoadController:
             ),
             clients=assign(plan, clients, clips),
             baseline_wer=self._baseline_wer,
+            calibrated_clients=self._facts.calibrated_clients,
             environment=self._facts.environment,
         )
 

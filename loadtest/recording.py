@@ -19,6 +19,7 @@ from loadtest.events import (
 from loadtest.plan import ClientAssignment
 from loadtest.runfile import (
     ClientResult,
+    Distribution,
     LoadDistribution,
     Outcome,
     ResourceSummary,
@@ -33,6 +34,7 @@ from loadtest.statistics import distribution, mean, percentile
 from loadtest.verdict import slo_verdict
 from stack.status import ReplicaSample
 
+_LATENESS_THAT_COUNTS: Final = 0.02
 LIVE_WINDOW: Final = 5.0
 """Seconds of updates that a timeline row's latency percentiles look back on."""
 
@@ -51,6 +53,8 @@ class StepHeader(BaseModel):
     baseline_wer: float | None
     """Word error rate of the series' first run; None in the first."""
     environment: dict[str, Any]
+    calibrated_clients: int | None = None
+    """See the summary's."""
 
 
 class StepRecord:
@@ -178,8 +182,8 @@ class StepRecord:
 
     def _summary(self, clients: list[ClientResult], total: float) -> Summary:
         outcomes = Counter(client.outcome for client in clients)
-        lateness = distribution(self._lateness)
-        late = lateness.p99 if lateness.p99 is not None else lateness.max
+        configuration = self.header.test_configuration
+        latency = _pooled(clients, "latency_samples")
         reported = sum(client.audio_sent for client in clients)
         return Summary(
             total_duration=total,
@@ -195,7 +199,7 @@ class StepRecord:
             average_processing_time=mean(
                 [client.processing_time for client in clients if client.processing_time is not None]
             ),
-            latency=_pooled(clients, "latency_samples"),
+            latency=latency,
             final_latency=_pooled(clients, "final_latency_samples"),
             word_latency=_pooled(clients, "word_latency_samples"),
             word_final_latency=_pooled(clients, "word_final_latency_samples"),
@@ -209,9 +213,23 @@ class StepRecord:
             ),
             resources=resources(self.timeline),
             generator_cpu=self._cpu_time / total if self._cpu_time is not None and total else None,
-            generator_distorted=late is not None
-            and late > self.header.test_configuration.chunk / 2,
+            generator_distorted=_distorts(self._lateness, latency, configuration.chunk),
+            calibrated_clients=self.header.calibrated_clients,
         )
+
+
+def _distorts(lateness: list[float], latency: Distribution, chunk: float) -> bool:
+    """Tell whether the generator's own lateness spoils what it measured.
+
+    It does when its p99 is over half a message, or over 20 ms and a tenth of the p95 latency.
+    """
+    spread = distribution(lateness)
+    late = spread.p99 if spread.p99 is not None else spread.max
+    if late is None:
+        return False
+    measured = latency.p95 if latency.p95 is not None else latency.max
+    counts = max(_LATENESS_THAT_COUNTS, measured / 10) if measured is not None else chunk / 2
+    return late > min(chunk / 2, counts)
 
 
 def _pooled(clients: list[ClientResult], name: str) -> Any:

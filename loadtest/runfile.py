@@ -201,7 +201,11 @@ class Summary(_Part):
     generator_cpu: float | None = None
     """Mean fraction of one core that the generator processes used together."""
     generator_distorted: bool = False
-    """The generator itself was late (p99 of slip over half a chunk): don't trust the latencies."""
+    """The generator itself was late (p99 of its lateness over half a chunk, or over 20 ms and a
+    tenth of the p95 latency): the latencies are too large, and not by the server's doing."""
+    calibrated_clients: int | None = None
+    """Clients that ``whisperctl calibrate`` found this machine to drive without distortion, in
+    messages of this length; None if it was not asked."""
     slo: SloVerdict | None = None
 
 
@@ -275,6 +279,12 @@ class Run(_Part):
     environment: dict[str, Any] = {}
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, populate_by_name=True)
+
+    @property
+    def beyond_calibration(self) -> bool:
+        """Whether there were more clients than the generator is known to drive."""
+        limit = self.summary.calibrated_clients
+        return limit is not None and self.test_configuration.num_clients > limit
 
 
 def run_json_schema() -> dict[str, Any]:

@@ -38,7 +38,27 @@ def slo_verdict(summary: Summary, *, slo: Slo, baseline_wer: float | None) -> Sl
                 f"WER {summary.wer.wer:.1%} is {over:.1%} over the first step's "
                 f"{baseline_wer:.1%} (allowed {slo.wer_over_baseline:.1%})"
             )
+    if reasons and summary.generator_distorted:
+        reasons.insert(0, "the load generator itself was late, so this is not the server's figure")
     return SloVerdict(met=not reasons, reasons=reasons)
+
+
+def generator_notes(run: Run) -> list[str]:
+    """Say in sentences where the generator itself spoils what the run measured."""
+    summary, notes = run.summary, []
+    if summary.generator_distorted:
+        slip = summary.slip.p99 if summary.slip.p99 is not None else summary.slip.max
+        late = "" if slip is None else f" (slip p99 {slip * 1000:.0f} ms)"
+        notes.append(
+            f"The load generator itself was late{late}: its latencies are too large, and they are "
+            "not the server's. Put it on a machine with more room, or use fewer clients."
+        )
+    if run.beyond_calibration:
+        notes.append(
+            f"{clients_text(run.test_configuration.num_clients)} are more than the "
+            f"{summary.calibrated_clients} that 'whisperctl calibrate' found this machine to drive."
+        )
+    return notes
 
 
 @dataclass(frozen=True, slots=True)

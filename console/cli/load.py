@@ -259,7 +259,7 @@ async def run_load(
         status = await engine.status()
         plan = at_balancer(plan, status)
         place = await asyncio.to_thread(inside_place, status, plan)
-    controller = LoadController(plan, target=StackTarget(engine, plan.host, plan.port), place=place)
+    controller = LoadController(plan, target=StackTarget(engine, plan), place=place)
     with progress_view() as view, stopping_in_order(controller, view) as stopped:
         steps = 2 if plan.find_capacity else len(plan.clients)
         runs = await follow(controller, view, output=output, steps=steps)

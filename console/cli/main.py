@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli import audio, doctor, images, load, runs, stacks, view
+from console.cli import audio, calibrate, doctor, images, load, runs, stacks, view
 from console.cli.common import INTERRUPTED, UserError, known_errors
 
 app = typer.Typer(
@@ -47,6 +47,7 @@ stacks.register(app)
 images.register(app)
 doctor.register(app)
 load.register(app)
+calibrate.register(app)
 runs.register(app)
 app.add_typer(audio.app, name="audio")
 

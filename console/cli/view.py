@@ -99,9 +99,7 @@ def make_app(
         spec=spec,
         plan=plan,
         store=RunStore(plan.results_directory),
-        make_controller=lambda plan: LoadController(
-            plan, target=StackTarget(engine, plan.host, plan.port)
-        ),
+        make_controller=lambda plan: LoadController(plan, target=StackTarget(engine, plan)),
         demo=demo,
     )
 

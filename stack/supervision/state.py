@@ -29,11 +29,15 @@ EVENTS_KEPT: Final = 200
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
+def state_directory() -> Path:
+    """Return the directory of what whisperctl keeps about this machine."""
+    named = os.environ.get("WHISPERCTL_STATE_DIR")
+    return Path(named) if named else Path(platformdirs.user_state_dir("whisperctl"))
+
+
 def state_root() -> Path:
     """Return the directory under which every stack has its own."""
-    named = os.environ.get("WHISPERCTL_STATE_DIR")
-    base = Path(named) if named else Path(platformdirs.user_state_dir("whisperctl"))
-    return base / "stacks"
+    return state_directory() / "stacks"
 
 
 class ProcessIdentity(BaseModel):
