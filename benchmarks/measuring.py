@@ -13,12 +13,13 @@ from benchmarks.capacity import LIMITS, REFINEMENTS, RESOLUTION, judge
 from benchmarks.figures import Figures, ServerResult, figures_of, verdict
 from benchmarks.servers import BASELINE, Running, Server, ServerError, running
 from loadtest.capacity import rungs, search
-from loadtest.controller import LoadController, TargetFacts
+from loadtest.controller import LoadController
 from loadtest.events import StepFinished, StepStarted
 from loadtest.plan import LoadPlan, Slo
 from loadtest.runfile import Run, WordErrors
 from loadtest.shards import LoadError
 from loadtest.store import RunStore
+from loadtest.target import TargetFacts
 from stack.status import ReplicaSample
 from stack.telemetry.environment import environment
 from test_audio import CLIPS_DIRECTORY
@@ -228,7 +229,7 @@ class _Bench:
 
 @dataclass(frozen=True, slots=True)
 class _Facts:
-    """What is known of a server before a run; implements ``loadtest.controller.LoadTarget``."""
+    """What is known of a server before a run; implements ``loadtest.target.LoadTarget``."""
 
     server: Server
 
@@ -240,3 +241,7 @@ class _Facts:
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample nothing: what the server uses is read before and after the run."""
         return {}
+
+    async def machine(self) -> None:
+        """Sample nothing either."""
+        return

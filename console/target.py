@@ -1,19 +1,25 @@
 """The stack under load, as the load controller looks into it."""
 
 import asyncio
+import time
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from console.calibration import calibrated_clients
-from loadtest.controller import TargetFacts
 from loadtest.plan import LoadPlan
 from loadtest.shards import GeneratorPlace, LoadError
+from loadtest.target import TargetFacts
 from stack.balancer.nginx import LISTEN_PORT
 from stack.engine import Engine
 from stack.spec import EngineName
-from stack.status import ReplicaSample, StackState, StackStatus
+from stack.status import MachineSample, ReplicaSample, StackState, StackStatus
 from stack.supervision.state import StackDirectory, state_root
 
+if TYPE_CHECKING:
+    from stack.telemetry.machine import MachineReader
+
+_BALANCER_AGE: Final = 10.0
+"""Seconds after which it is looked up anew: it may have been started again."""
 BALANCER_HOST: Final = "balancer"
 """The balancer's name on a stack's own network."""
 
@@ -21,7 +27,7 @@ BALANCER_HOST: Final = "balancer"
 class StackTarget:
     """A server that is perhaps one of our stacks: telemetry comes only where it is.
 
-    Implements ``loadtest.controller.LoadTarget``.
+    Implements ``loadtest.target.LoadTarget``.
     """
 
     def __init__(self, engine: Engine, plan: LoadPlan) -> None:
@@ -29,12 +35,17 @@ class StackTarget:
         self._plan = plan
         self._address = f"{plan.host}:{plan.port}"
         self._ours = False
+        self._balancer: int | None = None
+        self._looked = 0.0
+        self._machine: MachineReader | None = None
 
     async def describe(self) -> TargetFacts:
         """Say which stack this is, if it is one, and on what machine the load runs."""
         # Here, because it loads NVML, which 'whisperctl --help' has no use for.
         from stack.telemetry.environment import environment  # noqa: PLC0415
+        from stack.telemetry.machine import MachineReader  # noqa: PLC0415 - psutil, likewise
 
+        self._machine = MachineReader()
         facts = (await asyncio.to_thread(environment)).model_dump(mode="json")
         calibrated = calibrated_clients(self._plan, facts)
         status = await self._engine.status()
@@ -56,6 +67,16 @@ class StackTarget:
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample the stack's replicas; nothing of a server that isn't ours."""
         return await self._engine.stats() if self._ours else {}
+
+    async def machine(self) -> MachineSample | None:
+        """Sample the machine, and the balancer if it is ours."""
+        if self._machine is None:
+            return None
+        if self._ours and time.monotonic() - self._looked > _BALANCER_AGE:
+            status = await self._engine.status()
+            self._balancer = status.balancer.pid if status.balancer else None
+            self._looked = time.monotonic()
+        return await asyncio.to_thread(self._machine.read, self._balancer)
 
 
 def inside_place(status: StackStatus, plan: LoadPlan) -> GeneratorPlace:

@@ -6,12 +6,11 @@ A library without a face: the command line and the console both iterate over ``L
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 from pydantic import SecretStr
 
@@ -30,6 +29,7 @@ from loadtest.journal import JournalWriter
 from loadtest.plan import LoadPlan
 from loadtest.recording import StepHeader, StepRecord
 from loadtest.runfile import RunStatus, TestConfiguration
+from loadtest.saturation import SaturationWatch
 from loadtest.shards import (
     GeneratorPlace,
     LoadError,
@@ -38,42 +38,15 @@ from loadtest.shards import (
     step_orders,
 )
 from loadtest.store import RunStore
+from loadtest.target import LoadTarget, TargetFacts, TargetSampler
 from loadtest.verdict import meets_slo
-from stack.engine import StackError
-from stack.status import ReplicaSample
 
 _ROW_INTERVAL: Final = 1.0
 _STATS_LEAD: Final = 0.25
 """Seconds before a row that its sample is begun."""
-_STATS_TIMEOUT: Final = 5.0
 _STOP_DEADLINE: Final = 10.0
 _CONFIRMATION: Final = 2.0
 """How much longer the run is that confirms a capacity."""
-
-
-@dataclass(frozen=True, slots=True)
-class TargetFacts:
-    """What is known of the server under load before a series; saved with every run."""
-
-    stack: dict[str, Any] | None = None
-    """The spec of the stack, where it is one of ours."""
-    environment: dict[str, Any] = field(default_factory=dict)
-    calibrated_clients: int | None = None
-    """Clients that this machine's generator drives without distortion; None if nobody tried."""
-    api_key: str | None = None
-    """What the server wants its clients to send; goes into no file."""
-
-
-class LoadTarget(Protocol):
-    """The server under load, as far as it can be looked into."""
-
-    async def describe(self) -> TargetFacts:
-        """Say what it is."""
-        ...
-
-    async def stats(self) -> Mapping[str, ReplicaSample]:
-        """Sample its replicas once; empty for a server that can't be looked into."""
-        ...
 
 
 class LoadController:
@@ -95,6 +68,8 @@ class LoadController:
         self._stop_after_step = False
         self._baseline_wer: float | None = None
         self._elapsed = 0.0
+        self._because: str | None = None
+        """Why the running step was certain to miss its SLO."""
         self._step_plan = plan
         self.capacity: Largest | None = None
         """What a search came to, once it has."""
@@ -252,16 +227,15 @@ class LoadController:
                 step=step,
                 steps=self._steps,
                 clients=clients,
-                expected_duration=max(
-                    client.start_after + total_duration(client, self.plan.chunk)
-                    for client in header.clients
-                ),
+                expected_duration=expected_duration(header),
             )
             async with aclosing(self._drive(record, journal)) as events:
                 async for event in events:
                     yield event
-            status = RunStatus.STOPPED if self.stopped else RunStatus.COMPLETED
-            run = record.run(status, self._elapsed)
+            cut = self.stopped or self._because is not None
+            status = RunStatus.STOPPED if cut else RunStatus.COMPLETED
+            because = None if self.stopped else self._because
+            run = record.run(status, self._elapsed, because=because)
             path = await asyncio.to_thread(self.store.save, run)
             journal.remove()
         if step == 1 and run.summary.wer is not None:
@@ -283,7 +257,9 @@ class LoadController:
                     journal.event(event, shard=shard, elapsed=elapsed)
                     record.apply(event, shard=shard, elapsed=elapsed)
 
-            sampler = _Sampler(self._target)
+            watch = self._watch(record)
+            looked = 0.0
+            sampler = TargetSampler(self._target)
             stack.push_async_callback(sampler.close)
             tick = 1
             shown: dict[int, str] = {}
@@ -294,13 +270,21 @@ class LoadController:
                 if not finished:
                     sampler.begin()
                     finished = await self._until(moment, shards)
-                replicas = sampler.take()
+                replicas, machine = sampler.take()
                 take_in()
                 self._elapsed = time.monotonic() - start_at
                 if finished and record.timeline and self._elapsed < record.timeline[-1].time + 0.5:
                     break
-                row = record.row(self._elapsed, replicas)
+                row = record.row(self._elapsed, replicas, machine)
                 journal.row(row)
+                if watch is not None and not finished and self._because is None:
+                    watch.add(row.time, record.latencies(looked))
+                    looked = row.time
+                    self._because = watch.verdict(
+                        row.time, backlog=row.backlog, failed=record.failed
+                    )
+                    if self._because is not None:
+                        shards.stop(deadline=_STOP_DEADLINE)
                 latest = record.transcripts
                 new = {client: text for client, text in latest.items() if shown.get(client) != text}
                 shown |= new
@@ -317,6 +301,19 @@ class LoadController:
             take_in()
             self._elapsed = shards.ended_at - start_at if shards.ended_at else self._elapsed
             shards.check()
+
+    def _watch(self, record: StepRecord) -> SaturationWatch | None:
+        """Return who says when the step is certain to miss its SLO; None where nobody asks."""
+        self._because = None
+        if not self.plan.stop_early and self.plan.find_capacity is None:
+            return None
+        clients = record.header.clients
+        return SaturationWatch(
+            self.plan.slo,
+            clients=len(clients),
+            ramp=ramp_seconds(self.plan, len(clients)),
+            expected=expected_duration(record.header),
+        )
 
     async def _until(self, moment: float, shards: ShardProcesses) -> bool:
         """Wait for the monotonic ``moment``; return True as soon as every shard has ended."""
@@ -336,6 +333,12 @@ class LoadController:
             ended.cancel()
 
 
+def expected_duration(header: StepHeader) -> float:
+    """Return the seconds that a step's audio lasts, ramp included."""
+    chunk = header.test_configuration.chunk
+    return max(client.start_after + total_duration(client, chunk) for client in header.clients)
+
+
 def confirming(plan: LoadPlan) -> LoadPlan:
     """Return the plan of a longer run; of one clip each it is only another run."""
     if plan.duration is None:
@@ -350,38 +353,6 @@ def chosen_steps(plan: LoadPlan) -> Generator[int, bool, Largest | None]:
     for clients in plan.clients:  # noqa: UP028 - a tuple's own iterator takes no answers
         yield clients
     return None
-
-
-class _Sampler:
-    """Samples the target beside the clock: what isn't there at the tick is left out of its row."""
-
-    def __init__(self, target: LoadTarget | None) -> None:
-        self._target = target
-        self._task: asyncio.Task[Mapping[str, ReplicaSample]] | None = None
-
-    def begin(self) -> None:
-        """Start the next sample, unless the last one still hangs."""
-        if self._target is not None and self._task is None:
-            self._task = asyncio.create_task(self._sample(self._target))
-
-    async def _sample(self, target: LoadTarget) -> Mapping[str, ReplicaSample]:
-        try:
-            return await asyncio.wait_for(target.stats(), _STATS_TIMEOUT)
-        except (TimeoutError, OSError, StackError):
-            return {}
-
-    def take(self) -> Mapping[str, ReplicaSample]:
-        """Return the sample that is ready, or nothing."""
-        if self._task is None or not self._task.done():
-            return {}
-        task, self._task = self._task, None
-        return task.result()
-
-    async def close(self) -> None:
-        """End a sample that still hangs."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
 
 def _stamp(moment: datetime) -> str:

@@ -44,6 +44,8 @@ class Progress(_Event):
     """Sessions between connect and end."""
     audio_sent: float
     """Seconds of audio sent by the shard so far."""
+    cpu_time: float = 0.0
+    """Seconds of CPU that the process has used so far."""
     backlog: float = 0.0
     """Seconds of audio sent that no text has come for yet, added up over those sessions."""
     latency: dict[int, list[float]] = {}

@@ -33,6 +33,8 @@ class LoadPlan(BaseModel):
     find_capacity: ClientCount | None = None
     """Look for the largest client count that meets the SLO, from the first of ``clients`` up to
     this one, instead of playing ``clients``."""
+    stop_early: bool = False
+    """End a step as soon as it is certain that it misses the SLO; a search always does."""
     host: str = "127.0.0.1"
     port: int = Field(default=8990, ge=1, le=65535)
     path: str = Field(default="/", pattern=r"^/[^\s?#]*$", max_length=500)

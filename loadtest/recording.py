@@ -25,6 +25,7 @@ from loadtest.runfile import (
     ResourceSummary,
     Run,
     RunStatus,
+    SloVerdict,
     Summary,
     TestConfiguration,
     TimelineRow,
@@ -32,7 +33,7 @@ from loadtest.runfile import (
 )
 from loadtest.statistics import distribution, mean, percentile
 from loadtest.verdict import slo_verdict
-from stack.status import ReplicaSample
+from stack.status import MachineSample, ReplicaSample
 
 _LATENESS_THAT_COUNTS: Final = 0.02
 LIVE_WINDOW: Final = 5.0
@@ -70,6 +71,8 @@ class StepRecord:
         self._recent: deque[tuple[float, float]] = deque()
         self._audio_sent: dict[int, float] = {}
         self._backlog: dict[int, float] = {}
+        self._cpu: dict[int, float] = {}
+        self._cpu_before: tuple[float, float] | None = None
         self.transcripts: dict[int, str] = {}
         self._slip: list[float] = []
         self._lateness: list[float] = []
@@ -84,6 +87,7 @@ class StepRecord:
                 self.active[shard] = event.active
                 self._audio_sent[shard] = event.audio_sent
                 self._backlog[shard] = event.backlog
+                self._cpu[shard] = event.cpu_time
                 self.transcripts |= event.transcripts
                 for client, samples in event.latency.items():
                     self._latency.setdefault(client, []).extend(samples)
@@ -95,7 +99,12 @@ class StepRecord:
             case ShardFinished():
                 self._cpu_time = (self._cpu_time or 0.0) + event.cpu_time
 
-    def row(self, elapsed: float, replicas: Mapping[str, ReplicaSample]) -> TimelineRow:
+    def row(
+        self,
+        elapsed: float,
+        replicas: Mapping[str, ReplicaSample],
+        machine: MachineSample | None = None,
+    ) -> TimelineRow:
         """Make, keep and return the timeline row of this second."""
         while self._recent and self._recent[0][0] < elapsed - LIVE_WINDOW:
             self._recent.popleft()
@@ -109,10 +118,24 @@ class StepRecord:
             latency_p95=percentile(samples, 95),
             latency_p99=percentile(samples, 99),
             failures=self.failed,
+            generator_cpu=self._generator_cpu(elapsed),
+            machine=machine,
             replicas=dict(replicas),
         )
         self.timeline.append(row)
         return row
+
+    def _generator_cpu(self, elapsed: float) -> float | None:
+        """Return the share of a core used since the last row."""
+        used = sum(self._cpu.values())
+        before, self._cpu_before = self._cpu_before, (elapsed, used)
+        if before is None or elapsed <= before[0]:
+            return None
+        return max(0.0, (used - before[1]) / (elapsed - before[0]))
+
+    def latencies(self, since: float) -> list[float]:
+        """Return the samples received after ``since``, at most the last few seconds'."""
+        return [sample for at, sample in self._recent if at > since]
 
     @property
     def failed(self) -> int:
@@ -127,10 +150,11 @@ class StepRecord:
             return None
         return LiveWords(wer=words.wer, reference_words=words.reference_words)
 
-    def run(self, status: RunStatus, total: float) -> Run:
+    def run(self, status: RunStatus, total: float, *, because: str | None = None) -> Run:
         """Return the run that the events come to; ``total`` seconds passed since the step's start.
 
-        Clients without a result yet are incomplete: they keep what was heard of them.
+        Clients without a result yet are incomplete: they keep what was heard of them. ``because``
+        says why the step was ended early, as it could not meet its SLO any more.
         """
         clients = [
             self.results.get(assignment.index) or self._unfinished(assignment)
@@ -138,7 +162,10 @@ class StepRecord:
         ]
         header = self.header
         summary = self._summary(clients, total)
-        if status is RunStatus.COMPLETED:
+        if because is not None:
+            summary.stopped_because = because
+            summary.slo = SloVerdict(met=False, reasons=[because])
+        elif status is RunStatus.COMPLETED:
             # A step that was cut off says nothing of the server: it is not judged.
             summary.slo = slo_verdict(
                 summary,

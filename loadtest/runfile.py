@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from loadtest.plan import Slo
-from stack.status import ReplicaSample
+from stack.status import MachineSample, ReplicaSample
 
 SCHEMA_VERSION: Final = 1
 
@@ -27,7 +27,8 @@ class RunStatus(StrEnum):
 
     COMPLETED = "completed"
     STOPPED = "stopped"
-    """By the user; what was measured until then is kept."""
+    """By the user, or because it was certain to miss its SLO (the summary says why); what was
+    measured until then is kept."""
     INTERRUPTED = "interrupted"
     """The controller died; recovered from the journal."""
 
@@ -207,6 +208,9 @@ class Summary(_Part):
     """Clients that ``whisperctl calibrate`` found this machine to drive without distortion, in
     messages of this length; None if it was not asked."""
     slo: SloVerdict | None = None
+    """None of a run that was cut off by the user or by a crash."""
+    stopped_because: str | None = None
+    """Why it was certain before its end that the run misses its SLO."""
 
 
 class TimelineRow(_Part):
@@ -223,6 +227,10 @@ class TimelineRow(_Part):
     """Seconds of audio sent that no text has come for yet, mean over the sessions."""
     failures: int = 0
     """Sessions failed so far."""
+    generator_cpu: float | None = None
+    """Fraction of one core that the generator processes used together in this second."""
+    machine: MachineSample | None = None
+    """The machine that the load comes from; None in runs of earlier versions."""
     replicas: dict[str, ReplicaSample] = {}
 
 

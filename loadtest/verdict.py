@@ -85,7 +85,9 @@ def series_verdict(runs: Sequence[Run]) -> Verdict:
         )
     best = max(met, key=lambda run: run.test_configuration.num_clients) if met else None
     reason = "; ".join(failing.summary.slo.reasons) if failing.summary.slo else ""
-    if failing.status is not RunStatus.COMPLETED:
+    if failing.summary.stopped_because is not None:
+        reason = f"it was stopped early, as {failing.summary.stopped_because}"
+    elif failing.status is not RunStatus.COMPLETED:
         cut = f"the step with {_clients(failing)} was {failing.status.value} and is not judged."
         return Verdict(
             False, f"{_clients(best)} met the SLO ({audio}); {cut}" if best else cut.capitalize()

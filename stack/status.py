@@ -113,6 +113,20 @@ class ReplicaSample(_Snapshot):
     """Sessions that wait for inference."""
 
 
+class MachineSample(_Snapshot):
+    """One second of the machine that the load runs on. None means unknown."""
+
+    cpu: float | None = None
+    """Fraction of all cores that is not idle, 0 to 1; what a hypervisor withholds is not idle."""
+    cores: int | None = None
+    memory: int | None = None
+    """Bytes in all."""
+    memory_available: int | None = None
+    """Bytes that a new process could get."""
+    balancer_cpu: float | None = None
+    """Fraction of one core; None where the balancer isn't one of ours."""
+
+
 class LogLine(_Snapshot):
     """One line a part of the stack wrote."""
 

@@ -142,6 +142,13 @@ def _load(
     max_clients: Annotated[
         int, typer.Option(min=1, max=MAX_CLIENTS, help="No more than these in that search.")
     ] = 1024,
+    stop_early: Annotated[
+        bool,
+        typer.Option(
+            "--stop-early",
+            help="End a step once it is certain to miss the SLO, as that search does.",
+        ),
+    ] = False,
     inside: Annotated[
         bool,
         typer.Option(
@@ -168,6 +175,7 @@ def _load(
     plan = make_plan(
         clients=counts,
         find_capacity=max_clients if find_capacity else None,
+        stop_early=stop_early,
         **_address(url, host, port, ca_file=ca_file, insecure=insecure),
         api_key=os.environ.get(KEY_VARIABLE) or None,
         audio_directory=audio_dir,

@@ -95,6 +95,7 @@ class Shard:
             Progress(
                 active=int(active),
                 audio_sent=audio_sent,
+                cpu_time=time.process_time(),
                 backlog=backlog,
                 latency=latency,
                 transcripts=self._new_transcripts(),

@@ -23,10 +23,11 @@ from loadtest.calibration.search import (
     judge,
 )
 from loadtest.calibration.sink import Sink
-from loadtest.controller import LoadController, TargetFacts
+from loadtest.controller import LoadController
 from loadtest.events import StepFinished, StepProgress
 from loadtest.plan import LoadPlan
 from loadtest.runfile import Run
+from loadtest.target import TargetFacts
 from loadtest.verdict import generator_notes
 from test_audio import CLIPS_DIRECTORY
 
@@ -203,6 +204,9 @@ async def test_runs_beyond_the_calibration_are_marked(make_plan: Callable[..., L
 
         async def stats(self) -> dict[str, object]:
             return {}
+
+        async def machine(self) -> None:
+            return None
 
     async with sink_process(SinkSettings(delay=0.05)) as sink:
         plan = make_plan(clients=(1, 2), port=sink.port)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from loadtest.calibration.sink import Sink, serving
-from loadtest.controller import LoadController, LoadTarget, TargetFacts
+from loadtest.controller import LoadController
 from loadtest.events import (
     LoadEvent,
     SeriesFinished,
@@ -25,8 +25,9 @@ from loadtest.plan import LoadPlan
 from loadtest.runfile import Failure, Outcome, Run, RunStatus
 from loadtest.shards import LoadError
 from loadtest.store import RunStore
+from loadtest.target import LoadTarget, TargetFacts
 from stack.protocol import AudioFormat
-from stack.status import ReplicaSample
+from stack.status import MachineSample, ReplicaSample
 
 Plans = Callable[..., LoadPlan]
 
@@ -90,6 +91,9 @@ async def test_events_of_a_series_and_its_files(make_plan: Plans, sink: Sink) ->
                 "replica-2": ReplicaSample(cpu=0.1, memory=3000, sessions=0),
             }
 
+        async def machine(self) -> MachineSample:
+            return MachineSample(cpu=0.25, cores=2, balancer_cpu=0.1)
+
     plan = make_plan(clients=(1, 2), port=sink.port, label="two steps")
     events = await play(plan, Target())
     assert isinstance(events[0], SeriesStarted)
@@ -118,6 +122,11 @@ async def test_events_of_a_series_and_its_files(make_plan: Plans, sink: Sink) ->
     assert run.summary.load_distribution.max_over_mean == 2.0
     assert run.summary.resources["replica-2"].memory_peak == 3000
     assert run.summary.generator_cpu is not None
+    assert run.timeline[0].machine == MachineSample(cpu=0.25, cores=2, balancer_cpu=0.1)
+    busy = [row.generator_cpu for row in run.timeline if row.generator_cpu is not None]
+    assert busy
+    assert all(0 <= share < 2 for share in busy)
+    assert all(row.backlog is not None for row in run.timeline if row.sessions)
     assert [row.time for row in run.timeline] == sorted(row.time for row in run.timeline)
 
 
@@ -132,10 +141,16 @@ async def test_a_hanging_source_of_telemetry_does_not_stop_the_clock(
             await asyncio.Event().wait()
             raise AssertionError
 
+        async def machine(self) -> MachineSample:
+            return MachineSample(cpu=0.25)
+
     events = await play(make_plan(port=sink.port, duration=3.0), Target())
-    times = [event.elapsed for event in events if isinstance(event, StepProgress)]
-    assert len(times) >= 3
-    assert times[0] < 1.5
+    rows = [event.row for event in events if isinstance(event, StepProgress)]
+    assert len(rows) >= 3
+    assert rows[0].time < 1.5
+    # What hangs costs its own cells only.
+    assert not any(row.replicas for row in rows)
+    assert any(row.machine is not None and row.machine.cpu == 0.25 for row in rows)
 
 
 @pytest.mark.parametrize(
