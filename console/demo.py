@@ -8,9 +8,10 @@ from rich.console import Console
 from console.cli.common import INTERRUPTED, UserError, engine_for
 from console.cli.load import follow, stopping_in_order
 from console.cli.progress import progress_view
-from console.render import comparison_tables, status_table
+from console.render import status_table
+from console.rendering.comparison import comparison_tables
 from console.target import StackTarget
-from loadtest.compare import compare
+from loadtest.comparison.runs import compare
 from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
 from loadtest.verdict import Verdict, demo_verdict

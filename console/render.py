@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.compare import Change, Comparison, Unit, format_figure
+from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
 from loadtest.verdict import clients_text, generator_notes, step_text
@@ -23,7 +23,6 @@ _STATE_STYLE = {
     ReplicaState.DEAD: "red",
     ReplicaState.STOPPED: "dim",
 }
-_CHANGE_STYLE = {Change.BETTER: "green", Change.WORSE: "red", Change.SAME: "dim"}
 
 
 def _table(*columns: str, title: str | None = None, left: int = 1) -> Table:
@@ -222,44 +221,6 @@ def _client_table(run: Run) -> Table:
 def _distribution_cells(values: Distribution) -> list[str]:
     figures = (values.min, values.median, values.mean, values.p95, values.p99, values.max)
     return [str(values.count), *("–" if value is None else f"{value:.3f}" for value in figures)]
-
-
-def comparison_tables(comparison: Comparison) -> RenderableType:
-    """Show a comparison: what was configured differently first, then the figures."""
-    letters = [chr(ord("A") + number) for number in range(len(comparison.titles))]
-    lines: list[RenderableType] = [
-        Text(f"{letter}  {title}") for letter, title in zip(letters, comparison.titles, strict=True)
-    ]
-    lines.append(Text())
-    if comparison.configuration:
-        table = _table("configured differently", *letters)
-        for row in comparison.configuration:
-            table.add_row(row.name, *(escape(value) for value in row.values))
-        lines += [table, Text()]
-    else:
-        lines += [Text("Configured alike."), Text()]
-    columns = ["figure", letters[0]]
-    for letter in letters[1:]:
-        columns += [letter, f"{letter} − A"]
-    figures = _table(*columns)
-    for metric in comparison.metrics:
-        cells: list[str | Text] = [metric.name, metric.format(metric.values[0])]
-        for value, difference, verdict in zip(
-            metric.values[1:], metric.differences[1:], metric.verdicts[1:], strict=True
-        ):
-            word = f" {verdict.value}" if verdict in (Change.BETTER, Change.WORSE) else ""
-            cells.append(metric.format(value))
-            # The word beside the colour: colour alone tells some people nothing.
-            cells.append(
-                Text(
-                    metric.format(difference, signed=True) + word,
-                    style=_CHANGE_STYLE.get(verdict, ""),
-                )
-            )
-        figures.add_row(*cells)
-    lines.append(figures)
-    lines += [Text(warning, style="yellow") for warning in comparison.warnings]
-    return Group(*lines)
 
 
 def failure_lines(run: Run) -> list[str]:

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from console.render import failure_lines, slo_line, step_line
-from loadtest.compare import Unit, format_figure
 from loadtest.events import (
     LoadEvent,
     SeriesFinished,
@@ -17,6 +16,7 @@ from loadtest.events import (
     StepProgress,
     StepStarted,
 )
+from loadtest.figures import Unit, format_figure
 from loadtest.verdict import clients_text, generator_notes, step_text
 
 _PLAIN_INTERVAL: Final = 5.0

@@ -12,8 +12,9 @@ from console.cli.common import (
     out,
     print_json,
 )
-from console.render import comparison_tables, run_details, run_table
-from loadtest.compare import compare
+from console.render import run_details, run_table
+from console.rendering.comparison import comparison_tables
+from loadtest.comparison.runs import compare
 from loadtest.store import RunStore
 
 

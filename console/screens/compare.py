@@ -2,18 +2,19 @@
 
 from typing import ClassVar
 
-from rich.console import Console, RenderableType
-from rich.measure import Measurement
+from rich.console import RenderableType
 from rich.text import Text
+from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import ScrollableContainer
 from textual.widgets import Footer, Static
+from textual.worker import get_current_worker
 
-from console.render import comparison_tables
+from console.rendering.comparison import comparison_tables, tables_width
 from console.screens.base import ConsoleScreen
 from console.widgets.chart import Chart, Drawing, Line
-from loadtest.compare import compare
+from loadtest.comparison.runs import compare
 from loadtest.runfile import Run
 from loadtest.verdict import Verdict
 
@@ -24,8 +25,10 @@ class CompareScreen(ConsoleScreen):
     HELP = """
 ## Comparison
 
-The first run is what the others are held against. Differences are signed; *better* and *worse*
-stand beside every difference that is more than noise, where one way is better.
+The first run is what the others are held against. Behind each signed difference stands the interval
+in which 95 % of such differences lie when other sessions are drawn from the same runs. *better* and
+*worse* are said only where that interval leaves out 0 and the difference is large enough to matter;
+*no difference shown* does not say that there is none. Figures of the machine are not judged.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "app.pop_screen", "Back", id="compare.back"),
@@ -42,11 +45,7 @@ stand beside every difference that is more than noise, where one way is better.
             colour = "green" if self._verdict.passed else "red"
             yield Static(Text(self._verdict.sentence, style=f"bold {colour}"), id="verdict")
         with ScrollableContainer(id="comparison"):
-            shown = comparison_tables(compare(self._runs))
-            tables = Static(shown, id="tables")
-            # Wider than the screen it scrolls: figures cut short would be no figures.
-            tables.styles.min_width = _width(shown)
-            yield tables
+            yield Static(Text("Comparing …", style="dim"), id="tables")
         yield Chart("latency p50 over the run, s", id="overlay")
         yield Footer(compact=True, show_command_palette=False)
 
@@ -61,14 +60,23 @@ stand beside every difference that is more than noise, where one way is better.
         chart.show(Drawing(lines=lines, empty="no run has a timeline", lowest_top=0.5, since=True))
         self.set_interval(0.2, self._redraw)
         self.query_one("#comparison").focus()
+        self._compare()
+
+    @work(thread=True, exclusive=True, group="compare")
+    def _compare(self) -> None:
+        """Compute the comparison; thousands of sessions take seconds."""
+        shown = comparison_tables(compare(self._runs))
+        width = tables_width(shown)
+        if not get_current_worker().is_cancelled:
+            self.console_app.call_from_thread(self._show, shown, width)
+
+    def _show(self, shown: RenderableType, width: int) -> None:
+        tables = self.query_one("#tables", Static)
+        # Wider than the screen it scrolls: figures cut short would be no figures.
+        tables.styles.min_width = width
+        tables.update(shown)
 
     def _redraw(self) -> None:
         chart = self.query_one(Chart)
         if chart.stale:
             chart.redraw()
-
-
-def _width(shown: RenderableType) -> int:
-    """Return the columns that this takes when nothing is cut short."""
-    console = Console(width=2000)
-    return Measurement.get(console, console.options, shown).maximum

@@ -13,7 +13,7 @@ from textual.worker import get_current_worker
 from console.render import run_details
 from console.screens.base import ConsoleScreen
 from console.screens.compare import CompareScreen
-from loadtest.compare import Unit, format_figure
+from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Run
 from loadtest.store import RunEntry, RunFileError
 

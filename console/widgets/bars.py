@@ -7,7 +7,7 @@ from textual.events import Resize
 from textual.widgets import Label, ProgressBar, RichLog, Static
 
 from console.live import Happening, Live
-from loadtest.compare import Unit, format_figure
+from loadtest.figures import Unit, format_figure
 from loadtest.verdict import clients_text
 from stack.status import StackState
 

@@ -4,7 +4,7 @@ from rich.text import Text
 from textual.widgets import DataTable
 
 from console.live import Live
-from loadtest.compare import Unit, format_figure
+from loadtest.figures import Unit, format_figure
 from stack.status import ReplicaSample, ReplicaState, ReplicaStatus
 
 _GLYPHS = {

@@ -196,8 +196,9 @@ async def test_runs_are_listed_read_marked_and_compared(make_app: Apps) -> None:
         await pilot.press("space", "space", "c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         await until(pilot, lambda: not app.screen.query_one(Chart).stale)
+        await until(pilot, lambda: "configured&#160;differently" in app.export_screenshot())
         picture = app.export_screenshot()
-        for expected in ("configured&#160;differently", "latency&#160;median", "better", "B&#160;"):
+        for expected in ("success&#160;rate", "B&#160;−&#160;A", "B&#160;"):
             assert expected in picture
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))

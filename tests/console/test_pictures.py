@@ -11,6 +11,7 @@ import pytest
 from support.console import at_rest, until
 from support.engine import FakeEngine
 from support.load import FakeController
+from support.runs import varied_run
 from textual.pilot import Pilot
 
 from console.app import WhisperctlApp
@@ -112,9 +113,15 @@ def test_runs(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, 
 def test_comparison(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]) -> None:
     async def open_comparison(pilot: Pilot[Any]) -> None:
         app = make_running(pilot)
-        runs = [app.store.load(f"run_{clients}_clients") for clients in (2, 4)]
+        runs = [
+            varied_run("run_8_clients_20260101_000000", sessions=8, label="before"),
+            varied_run("run_8_clients_20260102_000000", 1.3, sessions=8, label="after", seed=2),
+        ]
+        for run, factor in zip(runs, (1.0, 1.3), strict=True):
+            run.timeline = FakeController.rows(seconds=20, clients=8, factor=factor)
         app.push_screen(CompareScreen(runs))
-        await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+        await until(pilot, lambda: "Comparing" not in app.export_screenshot())
+        await until(pilot, lambda: "configured" in app.export_screenshot())
         await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=size, run_before=open_comparison)

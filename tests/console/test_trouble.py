@@ -9,6 +9,7 @@ import pytest
 from support.console import running, until
 from support.engine import FakeEngine
 from support.load import FakeController
+from support.runs import varied_run
 from textual.widgets import DataTable, Input, Log, Static
 
 from console.app import WhisperctlApp
@@ -101,7 +102,9 @@ async def test_brackets_in_the_name_of_a_directory_are_text(make_app: Apps) -> N
 async def test_a_comparison_of_many_runs_cuts_no_figure_short(make_app: Apps) -> None:
     app = make_app()
     async with running(app, size=(80, 24)) as pilot:
-        runs = [app.store.load(f"run_{clients}_clients") for clients in (1, 2, 4, 1, 2, 4)]
+        runs = [
+            varied_run(f"run_{number}", number, label=f"{number:x>20}") for number in range(1, 7)
+        ]
         app.push_screen(CompareScreen(runs))
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         await until(pilot, lambda: app.screen.query_one("#comparison").max_scroll_x > 0)
@@ -110,6 +113,7 @@ async def test_a_comparison_of_many_runs_cuts_no_figure_short(make_app: Apps) ->
             "".join(part.text for part in tables.render_line(y)) for y in range(tables.size.height)
         ]
         assert not any("…" in line for line in lines)
+        assert any("[" in line and line.rstrip().endswith("worse") for line in lines)
         await pilot.press("right")
         await until(pilot, lambda: app.screen.query_one("#comparison").scroll_x > 0)
 

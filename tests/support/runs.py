@@ -127,3 +127,16 @@ def example_run(
     for result in results or [client_result(index) for index in range(clients)]:
         record.results[result.client_id] = result
     return record.run(status, 2.5)
+
+
+def varied_run(run_id: str, factor: float = 1.0, *, sessions: int = 20, **values: Any) -> Run:
+    """A run whose sessions differ a little, always in the same way."""
+    generator = np.random.default_rng(1)
+    client = values.pop("client", {})
+    results = []
+    for index in range(sessions):
+        level = factor * (1 + 0.1 * generator.random())
+        samples = [level * (0.2 + 0.01 * number) for number in range(25)]
+        times = {"finish": level, "first_result": level, "connection_time": level / 100}
+        results.append(client_result(index, latency_samples=samples, **(times | client)))
+    return example_run(run_id, clients=sessions, results=results, **values)

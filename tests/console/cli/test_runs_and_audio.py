@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 from support.commands import Command
+from support.runs import varied_run
 
+from loadtest.store import RunStore
 from test_audio import CLIPS_DIRECTORY
 
 
@@ -46,14 +48,36 @@ def test_show_says_everything_of_a_run(run: Command, results: Path) -> None:
 def test_compare_puts_configuration_first_and_words_beside_colours(
     run: Command, results: Path
 ) -> None:
-    shown = run("compare", "run_1", "run_2", "--results-dir", results)
+    store = RunStore(results)
+    store.save(varied_run("run_20_clients_c", label="before"))
+    store.save(varied_run("run_20_clients_d", 2.0, label="after [red]"))
+    names = ("run_20_clients_c", "run_20_clients_d", "--results-dir", results)
+    shown = run("compare", *names)
     assert shown.code == 0
-    assert shown.out.index("configured differently") < shown.out.index("latency median")
+    assert shown.out.index("configured differently") < shown.out.index("latency")
     assert "worse" in shown.out
     assert "after [red]" in shown.out
-    data = json.loads(run("compare", "run_1", "run_2", "--results-dir", results, "--json").out)
+    data = json.loads(run("compare", *names, "--json").out)
     assert data["configuration"]["label"] == ["before", "after [red]"]
     assert run("compare", "run_1", "--results-dir", results).code == 2
+
+
+def test_a_comparison_of_two_runs_fits_into_80_columns(
+    run: Command, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    store = RunStore(results)
+    cpu = "A processor whose name takes more room than there is in any column of a table"
+    store.save(varied_run("run_20_clients_c", 40.0, environment={"cpu": cpu}))
+    store.save(varied_run("run_20_clients_d", 50.0, environment={"cpu": cpu + "!"}))
+    shown = run("compare", "run_20_clients_c", "run_20_clients_d", "--results-dir", results)
+    lines = shown.out.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert "…" not in shown.out
+    # One figure, its difference, interval and verdict are one line.
+    (median,) = [line for line in lines if line.startswith("  median") and "worse" in line][:1]
+    assert median.count("s") >= 3
+    assert "[+" in median
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Saved data as tables and text. Pure."""
