@@ -109,12 +109,48 @@ class RunStore:
             raise RunFileError(
                 f"'{selector}' names {len(matches)} runs ({some}, …); give more of the name."
             )
-        broken = [one for one in self.entries() if one.problem and one.path.stem == named.stem]
+        # Also a beginning of its name: "there is no such run" would hide what is wrong with it.
+        broken = [
+            one
+            for one in self.entries()
+            if one.problem and (one.path.stem == named.stem or one.path.name.startswith(selector))
+        ]
         if broken:
             raise RunFileError(broken[0].problem or "")
         raise RunFileError(
             f"There is no run '{selector}' in {self.directory}; 'whisperctl runs' lists them."
         )
+
+    def series_ids(self, selector: str) -> list[str]:
+        """Return the ids of the series that begin with ``selector``, or the one that is it."""
+        found = {entry.series_id for entry in self.entries() if entry.series_id is not None}
+        if selector in found:
+            return [selector]
+        return sorted(one for one in found if one.startswith(selector))
+
+    def find_series(self, selector: str) -> str:
+        """Return the id of the series that ``selector`` names; raises RunFileError.
+
+        It is the id, a unique beginning of it, or any of its runs, named as for ``find``.
+        """
+        found = self.series_ids(selector)
+        if len(found) > 1:
+            raise RunFileError(
+                f"'{selector}' names {len(found)} series ({', '.join(found[:3])}, …); give more of "
+                "the name."
+            )
+        return found[0] if found else self.load(selector).series_id
+
+    def load_series(self, series_id: str) -> list[Run]:
+        """Read the runs of a series, oldest first; raises RunFileError."""
+        runs = [
+            read_run(entry.path)
+            for entry in reversed(self.entries())
+            if entry.series_id == series_id
+        ]
+        if not runs:
+            raise RunFileError(f"There is no run of series '{series_id}' in {self.directory}.")
+        return runs
 
     def path_for(self, run_id: str) -> Path:
         """Return where the run of this id is saved."""
@@ -169,8 +205,10 @@ def read_run(path: Path) -> Run:
         raw: Any = json.loads(path.read_bytes())
     except OSError as error:
         raise RunFileError(f"{path.name} is unreadable: {error.strerror}.") from None
-    except (ValueError, RecursionError):
-        raise RunFileError(f"{path.name} is broken: it is not whole JSON.") from None
+    except RecursionError:
+        raise RunFileError(f"{path.name} is broken: its JSON is nested too deep.") from None
+    except ValueError as error:
+        raise RunFileError(f"{path.name} is broken: {_json_problem(error)}") from None
     if not isinstance(raw, dict) or "schema" not in raw:
         raise RunFileError(f"{path.name} is not a whisperctl run: it has no schema number.")
     if raw["schema"] != SCHEMA_VERSION:
@@ -183,6 +221,16 @@ def read_run(path: Path) -> Run:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise RunFileError(f"{path.name} is broken at {field}: {first['msg']}.") from None
+
+
+def _json_problem(error: ValueError) -> str:
+    """Say what keeps a file from being JSON."""
+    if isinstance(error, json.JSONDecodeError):
+        if not error.doc.strip():
+            return "it is empty."
+        where = f"line {error.lineno}, column {error.colno}"
+        return f"it is not whole JSON ({error.msg}, {where})."
+    return "it is not whole JSON (it is no UTF-8 text)."
 
 
 def summarise(path: Path, run: Run) -> RunEntry:

@@ -14,7 +14,10 @@ from console.cli.common import (
 )
 from console.render import run_details, run_table
 from console.rendering.comparison import comparison_tables
+from console.rendering.markdown import comparison_markdown, series_markdown
+from console.rendering.series import series_tables
 from loadtest.comparison.runs import compare
+from loadtest.comparison.series import compare_series
 from loadtest.store import RunStore
 
 
@@ -64,21 +67,71 @@ def _show(
 
 
 def _compare(
-    runs: Annotated[list[str], typer.Argument(help="Two or more runs; the first is the measure.")],
+    runs: Annotated[
+        list[str],
+        typer.Argument(help="Two or more runs, or two or more series; the first is the measure."),
+    ],
+    series: Annotated[
+        bool,
+        typer.Option("--series", help="Compare the whole series of the runs that are named."),
+    ] = False,
     results_dir: ResultsOption = DEFAULT_RESULTS,
     as_json: JsonOption = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print GitHub Markdown, for issues and reports.")
+    ] = False,
 ) -> None:
-    """Show runs side by side: what was configured differently, then every figure."""
+    """Show runs or series side by side: configuration, then every figure with its interval.
+
+    A series is named by its id or a beginning of it, or with --series by any of its runs. Better
+    and worse are said only where the interval leaves out 0; docs/measurements.md says how it is
+    found.
+    """
     if len(runs) < 2:
         raise UserError(
             "compare needs two or more runs; 'whisperctl runs' lists them.", exit_code=2
         )
+    if as_json and markdown:
+        raise UserError("Give either --json or --markdown.", exit_code=2)
     store = open_store(results_dir)
+    if series or _are_series(store, runs):
+        _print_series(store, runs, as_json=as_json, markdown=markdown)
+        return
     comparison = compare([store.load(run) for run in runs])
     if as_json:
         print_json(comparison.as_json())
-        return
-    out().print(comparison_tables(comparison))
+    elif markdown:
+        typer.echo(comparison_markdown(comparison), nl=False)
+    else:
+        out().print(comparison_tables(comparison))
+
+
+def _are_series(store: RunStore, selectors: list[str]) -> bool:
+    """Tell whether series are named; raises UserError when runs and series are mixed."""
+    found = [bool(store.series_ids(selector)) for selector in selectors]
+    if any(found) and not all(found):
+        run = selectors[found.index(False)]
+        raise UserError(
+            f"'{run}' is no series but the others are; --series compares the series it is of.",
+            exit_code=2,
+        )
+    return all(found)
+
+
+def _print_series(store: RunStore, selectors: list[str], *, as_json: bool, markdown: bool) -> None:
+    ids = [store.find_series(selector) for selector in selectors]
+    if len(set(ids)) < len(ids):
+        raise UserError(
+            f"The same series is named twice ({max(ids, key=ids.count)}); name another one.",
+            exit_code=2,
+        )
+    comparison = compare_series([store.load_series(series_id) for series_id in ids])
+    if as_json:
+        print_json(comparison.as_json())
+    elif markdown:
+        typer.echo(series_markdown(comparison), nl=False)
+    else:
+        out().print(series_tables(comparison))
 
 
 def register(app: typer.Typer) -> None:

@@ -80,6 +80,86 @@ def test_a_comparison_of_two_runs_fits_into_80_columns(
     assert "[+" in median
 
 
+@pytest.fixture
+def two_series(tmp_path: Path) -> Path:
+    """A directory with two series of two runs each."""
+    store = RunStore(tmp_path / "series")
+    for name, factor in (("series_a1", 1.0), ("series_b1", 2.0)):
+        for count in (5, 10):
+            run = varied_run(f"run_{count}_of_{name}", factor, sessions=count)
+            run.series_id = name
+            store.save(run)
+    return store.directory
+
+
+def test_series_are_compared_by_id_by_its_beginning_and_by_a_run(
+    run: Command, two_series: Path
+) -> None:
+    place = ("--results-dir", two_series)
+    by_id = run("compare", "series_a1", "series_b", *place)
+    assert by_id.code == 0
+    assert "Capacity A: 10 clients or more" in by_id.out
+    by_run = run("compare", "run_5_of_series_a", "run_10_of_series_b", "--series", *place)
+    assert by_run.out == by_id.out
+    assert json.loads(run("compare", "series_a", "series_b", "--json", *place).out)["series"] == [
+        "series_a1",
+        "series_b1",
+    ]
+    assert "### 10 clients" in run("compare", "series_a", "series_b", "--markdown", *place).out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("series_a1", "run_5_of_series_b"), 2, "is no series but the others are"),
+        (("series_", "series_b1"), 1, "names 2 series"),
+        (("series_a1", "run_5_of_series_a1", "--series"), 2, "named twice"),
+        (("series_a1", "nothing", "--series"), 1, "There is no run 'nothing'"),
+        (("run_5_of_series_a", "run_5_of_series_b", "--json", "--markdown"), 2, "either"),
+    ],
+)
+def test_bad_comparisons_are_a_sentence(
+    run: Command, two_series: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    failed = run("compare", *arguments, "--results-dir", two_series)
+    assert failed.code == code
+    assert words in failed.err
+    assert "Traceback" not in failed.err
+
+
+def test_markdown_of_runs(run: Command, two_series: Path) -> None:
+    shown = run(
+        *("compare", "run_5_of_series_a", "run_5_of_series_b"),
+        *("--markdown", "--results-dir", two_series),
+    )
+    assert shown.code == 0
+    assert "| latency median |" in shown.out
+    assert "worse" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is empty"),
+        (b'{"schema": 1,', "not whole JSON (Expecting property name enclosed in double quotes"),
+        (b"\xff\xfe\x00", "no UTF-8 text"),
+        (b"[]", "no schema number"),
+        (b'{"schema": 7}', "has schema 7"),
+        (b'{"schema": 1, "run_id": "x"}', "is broken at series_id: Field required"),
+        (b"[" * 100_000, "nested too deep"),
+    ],
+)
+def test_a_broken_run_says_why_by_whatever_name(
+    run: Command, results: Path, content: bytes, why: str
+) -> None:
+    (results / "run_9_clients_x.json").write_bytes(content)
+    for name in ("run_9_clients_x", "run_9_clients_x.json", "run_9"):
+        for command in (("show", name), ("compare", "run_1", name)):
+            failed = run(*command, "--results-dir", results)
+            assert failed.code == 1
+            assert why in failed.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

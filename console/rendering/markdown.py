@@ -1,0 +1,109 @@
+"""Comparisons as GitHub Markdown. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from console.rendering.comparison import MEANINGS, difference_text, notes
+from console.rendering.series import (
+    capacity_lines,
+    main_rows,
+    series_notes,
+    unmatched_lines,
+)
+from loadtest.comparison.intervals import CONFIDENCE
+from loadtest.comparison.model import Comparison, ConfigurationRow, MetricRow, letter
+from loadtest.comparison.series import SeriesComparison
+from loadtest.figures import format_figure
+from loadtest.verdict import clients_text
+
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~!@])")
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Write a comparison of runs."""
+    letters = [letter(number) for number in range(len(comparison.titles))]
+    judged = [row for row in comparison.metrics if row.estimates is not None]
+    described = [row for row in comparison.metrics if row.estimates is None]
+    parts = [
+        _titles(letters, comparison.titles),
+        _configuration(letters, comparison.configuration),
+        _bullets(comparison.warnings),
+        _figures(letters, judged, judged=True),
+        _figures(letters, described, judged=False),
+        _bullets([*_meanings(judged), *notes(comparison)]),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def series_markdown(comparison: SeriesComparison) -> str:
+    """Write a comparison of series."""
+    letters = [letter(number) for number in range(len(comparison.titles))]
+    parts = [
+        _titles(letters, comparison.titles),
+        _configuration(letters, comparison.configuration),
+        _bullets(comparison.warnings),
+        _bullets([*capacity_lines(comparison), *unmatched_lines(comparison)]),
+    ]
+    rows: list[MetricRow] = []
+    for count, runs in comparison.matched.items():
+        rows = main_rows(runs)
+        parts += [f"### {clients_text(count)}", _figures(letters, rows, judged=True)]
+    parts.append(_bullets([*_meanings(rows), *series_notes(comparison)]))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _titles(letters: Sequence[str], titles: Sequence[str]) -> str:
+    return "\n".join(
+        f"- **{name}** {_escape(title)}" for name, title in zip(letters, titles, strict=True)
+    )
+
+
+def _configuration(letters: Sequence[str], rows: Sequence[ConfigurationRow]) -> str:
+    if not rows:
+        return "Configured alike."
+    lines = [_line(["configured differently", *letters]), _line(["---"] * (len(letters) + 1))]
+    lines += [_line([_escape(row.name), *(_escape(value) for value in row.values)]) for row in rows]
+    return "\n".join(lines)
+
+
+def _figures(letters: Sequence[str], rows: Sequence[MetricRow], *, judged: bool) -> str:
+    header = ["figure" if judged else "not judged", letters[0]]
+    rule = ["---", "---:"]
+    for name in letters[1:]:
+        difference = f"{name} − {letters[0]}"
+        header += [name, difference + (f" [{CONFIDENCE * 100:.0f} %]" if judged else "")]
+        rule += ["---:", "---:"]
+        if judged:
+            header.append("")
+            rule.append("---")
+    lines = [_line(header), _line(rule)]
+    for row in rows:
+        cells = [row.name, format_figure(row.values[0], row.unit)]
+        for number in range(1, len(letters)):
+            cells += [
+                format_figure(row.values[number], row.unit),
+                difference_text(row, number),
+            ]
+            if judged:
+                cells.append(row.verdicts[number].value)
+        lines.append(_line([_escape(cell) for cell in cells]))
+    return "\n".join(lines)
+
+
+def _meanings(rows: Sequence[MetricRow]) -> list[str]:
+    groups = dict.fromkeys(row.group for row in rows)
+    return [f"{group}: {MEANINGS[group]}" for group in groups if group in MEANINGS]
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_escape(line)}" for line in lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    """Make text mean itself, on one line."""
+    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
