@@ -15,6 +15,10 @@ from loadtest.verdict import clients_text, generator_notes, step_text
 from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
 
 _CLIENTS_SHOWN = 20
+_TIMES_MEANING = (
+    "latency: of the newest audio in each update; finish: from the last audio to the last text; "
+    "slip: how late the generator sent."
+)
 _STATE_STYLE = {
     ReplicaState.READY: "green",
     ReplicaState.STARTING: "yellow",
@@ -121,11 +125,11 @@ def run_details(run: Run) -> RenderableType:
         ("first result", summary.first_result),
         ("finish", summary.finish),
         ("connection", summary.connection_time),
-        ("slip of the generator", summary.slip),
+        ("slip", summary.slip),
     ):
         if values is not None and (values.count or not name.startswith("word")):
             times.add_row(name, *_distribution_cells(values))
-    lines: list[RenderableType] = [head, Text(), times, Text()]
+    lines: list[RenderableType] = [head, Text(), times, Text(_TIMES_MEANING, style="dim"), Text()]
     ended = summary.successful_clients + summary.failed_clients
     sessions = f"{summary.successful_clients} of {ended} sessions succeeded"
     if summary.failures:
@@ -138,7 +142,7 @@ def run_details(run: Run) -> RenderableType:
     if distribution.sessions:
         spread = ", ".join(f"{name} {count}" for name, count in distribution.sessions.items())
         even = format_figure(distribution.max_over_mean, Unit.RATIO)
-        lines.append(Text(f"Sessions per replica: {spread}; largest over mean {even}."))
+        lines.append(Text(f"Sessions per replica: {spread}; the busiest has {even} the mean."))
     lines += [Text(note, style="red") for note in generator_notes(run)]
     if summary.resources:
         lines += [Text(), _resource_table(run)]

@@ -1,5 +1,6 @@
 """Whether runs met what was asked of them, in sentences with their figures. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -141,6 +142,19 @@ def demo_verdict(runs: Sequence[Run]) -> Verdict:
 def meets_slo(run: Run) -> bool:
     """Tell whether a run was whole and met its SLO."""
     return run.status is RunStatus.COMPLETED and run.summary.slo is not None and run.summary.slo.met
+
+
+def failures_sentence(runs: Sequence[Run]) -> str:
+    """Say how many sessions failed and why, over all runs; empty when none did."""
+    failed = sum(run.summary.failed_clients for run in runs)
+    if not failed:
+        return ""
+    ended = failed + sum(run.summary.successful_clients for run in runs)
+    reasons: Counter[str] = Counter()
+    for run in runs:
+        reasons.update(run.summary.failures)
+    why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    return f"{failed} of {ended} session{'' if ended == 1 else 's'} failed: {why}."
 
 
 def clients_text(number: int) -> str:

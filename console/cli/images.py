@@ -1,4 +1,4 @@
-"""Commands on images and files: build, export."""
+"""Commands on images and files: build, export compose."""
 
 import os
 from pathlib import Path
@@ -19,8 +19,8 @@ from console.cli.common import (
     parse_bytes,
     run_async,
 )
+from console.cli.export import export_app, write_file
 from console.cli.stacks import make_spec
-from stack.files import write_atomically
 from stack.spec import (
     DEFAULT_BALANCER_IMAGE,
     DEFAULT_HOST,
@@ -33,8 +33,6 @@ from stack.spec import (
     StackSpec,
     Strategy,
 )
-
-export_app = typer.Typer(name="export", help="Write files that run a stack without whisperctl.")
 
 DEFAULT_EXPORT_REPLICAS = 3
 
@@ -132,7 +130,7 @@ def _compose(
             },
         )
     for path, text in _compose_texts(spec, subnet).items():
-        _write(directory / path, text, force=force)
+        write_file(directory / path, text, force=force)
     # Made here, because the engine would make it root's.
     (directory / "results").mkdir(exist_ok=True)
     typer.echo(f"{directory}/compose.yaml, nginx.conf and .env are written; start them with")
@@ -167,16 +165,6 @@ def _compose_texts(spec: StackSpec, subnet: str) -> dict[str, str]:
         raise UserError(f"--subnet {subnet} is not usable: {error}.", exit_code=2) from None
 
 
-def _write(path: Path, text: str, *, force: bool) -> None:
-    if path.exists() and not force:
-        raise UserError(f"{path} is there already; replace it with --force, or name another place.")
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"{path} can't be written: {error.strerror}.") from None
-
-
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command that is not in the group of exports."""
     app.command("build")(_build)
-    app.add_typer(export_app)

@@ -3,10 +3,11 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -28,12 +29,22 @@ from loadtest.controller import LoadController
 from loadtest.events import StepFinished
 from loadtest.plan import MAX_CLIENTS, LoadPlan, Slo
 from loadtest.runfile import Run
-from loadtest.verdict import capacity_verdict, series_verdict
+from loadtest.verdict import capacity_verdict, failures_sentence, meets_slo, series_verdict
 from stack.engine import Engine
 from stack.files import write_atomically
 from stack.protocol import AudioFormat
 from stack.spec import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_STACK_NAME, KEY_VARIABLE
 from test_audio import CLIPS_DIRECTORY
+
+FAILED_ON: Final = 3
+"""Exit code when what ``--fail-on`` names came about."""
+
+
+class FailOn(StrEnum):
+    """What makes a load end with an exit code of its own."""
+
+    SLO = "slo"
+    FAILURES = "failures"
 
 
 def parse_clients(text: str) -> tuple[int, ...]:
@@ -149,6 +160,13 @@ def _load(
             help="End a step once it is certain to miss the SLO, as that search does.",
         ),
     ] = False,
+    fail_on: Annotated[
+        list[FailOn] | None,
+        typer.Option(
+            help="Exit with code 3 when a run missed its SLO, or when any session failed; may be "
+            "given twice."
+        ),
+    ] = None,
     inside: Annotated[
         bool,
         typer.Option(
@@ -163,8 +181,15 @@ def _load(
     A server that wants a key gets it from the environment: WHISPERCTL_API_KEY. Our own stacks' keys
     are known.
 
-    Exit code 1 when an SLO named on the command line isn't met or not one session succeeded.
+    Exit code 1 when an SLO named on the command line isn't met or not one session succeeded; 3 for
+    what --fail-on names.
     """
+    if fail_on and find_capacity:
+        raise UserError(
+            "--find-capacity goes on until a step misses the SLO, so --fail-on says nothing of it; "
+            "leave --fail-on away: exit code 1 says that no count met the SLO.",
+            exit_code=2,
+        )
     counts = _counts(num_clients, clients, find_capacity=find_capacity)
     named = {
         "p95_latency": slo_p95,
@@ -203,6 +228,7 @@ def _load(
             output=output_file,
             strict=strict,
             inside=inside,
+            fail_on=fail_on or (),
         )
     )
     raise typer.Exit(code)
@@ -260,6 +286,7 @@ async def run_load(
     output: Path | None = None,
     strict: bool = False,
     inside: bool = False,
+    fail_on: Collection[FailOn] = (),
 ) -> int:
     """Run a plan with progress on the terminal; returns the exit code."""
     place = None
@@ -274,8 +301,15 @@ async def run_load(
     found = controller.capacity
     verdict = series_verdict(runs) if found is None else capacity_verdict(runs, found)
     typer.echo(verdict.sentence)
+    failed = failures_sentence(runs)
+    if failed:
+        typer.echo(failed)
     if stopped():
         return INTERRUPTED
+    if FailOn.SLO in fail_on and not all(meets_slo(run) for run in runs):
+        return FAILED_ON
+    if FailOn.FAILURES in fail_on and failed:
+        return FAILED_ON
     if found is not None:
         return 0 if verdict.passed else 1
     if strict and not all(run.summary.slo and run.summary.slo.met for run in runs):

@@ -1,6 +1,7 @@
 """Entry point: puts the commands together and turns errors into one sentence and an exit code.
 
-Exit codes: 0 done, 1 failure, 2 usage, 130 interrupted from the keyboard.
+Exit codes: 0 done, 1 failure, 2 usage, 3 what ``load --fail-on`` names, 130 interrupted from the
+keyboard.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli import audio, calibrate, doctor, images, load, runs, stacks, view
+from console.cli import audio, calibrate, doctor, export, images, load, runs, stacks, view
 from console.cli.common import INTERRUPTED, UserError, known_errors
 
 app = typer.Typer(
@@ -45,6 +46,7 @@ def _options(
 view.register(app)
 stacks.register(app)
 images.register(app)
+export.register(app)
 doctor.register(app)
 load.register(app)
 calibrate.register(app)

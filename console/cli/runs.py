@@ -50,11 +50,11 @@ def _runs(results_dir: ResultsOption = DEFAULT_RESULTS, as_json: JsonOption = Fa
     out().print(run_table(entries))
 
 
-_RunArgument = Annotated[str, typer.Argument(help="Id, file, a beginning of the id, or 'latest'.")]
+RunArgument = Annotated[str, typer.Argument(help="Id, file, a beginning of the id, or 'latest'.")]
 
 
 def _show(
-    run: _RunArgument = "latest",
+    run: RunArgument = "latest",
     results_dir: ResultsOption = DEFAULT_RESULTS,
     as_json: JsonOption = False,
 ) -> None:

@@ -58,6 +58,55 @@ def test_no_success_at_all_is_a_failure(run: Command, sink: Sink, tmp_path: Path
     assert "2 failed, wait: The server is full: WAIT, 1.5 minutes." in failed.out
 
 
+def test_failed_sessions_are_said_in_a_sentence_and_change_no_exit_code_by_themselves(
+    run: Command, sink: Sink, tmp_path: Path
+) -> None:
+    sink.limit = 1
+    done = run(
+        *("load", "--num-clients", 3, "--port", sink.port, "--duration", 1),
+        *("--results-dir", tmp_path),
+    )
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "2 of 3 sessions failed: 2 wait."
+
+
+@pytest.mark.parametrize(
+    ("limit", "options", "code"),
+    [
+        (None, ("--fail-on", "slo", "--slo-wer", 9), 0),
+        (None, ("--fail-on", "slo", "--slo-p95", 0.01), 3),
+        (None, ("--fail-on", "failures", "--slo-p95", 5, "--slo-wer", 9), 0),
+        (1, ("--fail-on", "failures", "--slo-success", 0, "--slo-wer", 9), 3),
+        # One in two is good enough for this SLO, and nobody asked about failures.
+        (1, ("--fail-on", "slo", "--slo-success", 0.5, "--slo-wer", 9), 0),
+        (1, ("--fail-on", "slo", "--fail-on", "failures", "--slo-success", 0.5), 3),
+        # Nobody asked about the SLO, but it was named: as without --fail-on.
+        (None, ("--fail-on", "failures", "--slo-p95", 0.01), 1),
+    ],
+)
+def test_what_a_load_fails_on_is_chosen(
+    run: Command,
+    sink: Sink,
+    tmp_path: Path,
+    *,
+    limit: int | None,
+    options: tuple[object, ...],
+    code: int,
+) -> None:
+    sink.limit = limit
+    done = run(
+        *("load", "--num-clients", 2, "--port", sink.port, "--duration", 1),
+        *("--results-dir", tmp_path, *options),
+    )
+    assert done.code == code, done.out
+
+
+def test_a_search_for_the_capacity_has_nothing_to_fail_on(run: Command) -> None:
+    wrong = run("load", "--find-capacity", "--fail-on", "slo")
+    assert wrong.code == 2
+    assert "leave --fail-on away" in wrong.err
+
+
 def test_an_output_file_that_cannot_be_written_says_where_the_run_is(
     run: Command, sink: Sink, tmp_path: Path
 ) -> None:

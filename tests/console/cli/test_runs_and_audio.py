@@ -35,7 +35,9 @@ def test_show_says_everything_of_a_run(run: Command, results: Path) -> None:
         "final latency",
         "slip",
         "1 of 1 sessions succeeded",
-        "replica-1 1",
+        "replica-1 1; the busiest has 1.00× the mean",
+        "finish: from the last audio to the last text",
+        "how late the generator sent",
     ):
         assert expected in shown.out
     assert "Word error rate 0.0%: 0 substituted" in shown.out
