@@ -44,6 +44,6 @@ def _number(value: float, unit: Unit, *, signed: bool) -> str:
         case Unit.CORES | Unit.RATIO:
             return f"{value:{sign}z.2f}"
         case Unit.BYTES:
-            return f"{value / 2**20:{sign},.0f}"
+            return f"{value / 2**20:{sign}z,.0f}"
         case Unit.COUNT:
             return f"{value:{sign}z.0f}"

@@ -9,9 +9,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.comparison.intervals import CONFIDENCE, RESAMPLES
 from loadtest.comparison.metrics import SMALLEST_CONNECTION, SMALLEST_TIME, SMALLEST_WORDS
 from loadtest.comparison.model import (
+    CONFIDENCE,
+    RESAMPLES,
     Change,
     Comparison,
     ConfigurationRow,
@@ -173,9 +174,9 @@ def notes(comparison: Comparison) -> list[str]:
             if paired < len(comparison.methods):
                 drawn += " where they sent the same audio"
         found.append(
-            f"{drawn}; success rate: Newcombe's. They say how other sessions would have come out, "
-            "not what another run would: repeat runs to know that. Of twenty figures that did not "
-            "change, one may be called better or worse."
+            f"{drawn}; success rate: Newcombe's. They say how other sessions of these runs would "
+            "have come out, not other runs: equal runs on a busy machine may be called different, "
+            "so repeat them before you believe in a small difference."
         )
         found.append(
             f"No difference that matters: under {SMALLEST_TIME:g} s (connection "

@@ -11,8 +11,13 @@ from console.rendering.series import (
     series_notes,
     unmatched_lines,
 )
-from loadtest.comparison.intervals import CONFIDENCE
-from loadtest.comparison.model import Comparison, ConfigurationRow, MetricRow, letter
+from loadtest.comparison.model import (
+    CONFIDENCE,
+    Comparison,
+    ConfigurationRow,
+    MetricRow,
+    letter,
+)
 from loadtest.comparison.series import SeriesComparison
 from loadtest.figures import format_figure
 from loadtest.verdict import clients_text

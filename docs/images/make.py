@@ -22,7 +22,7 @@ async def take(results: Path) -> None:
     engine = engine_for("pictures")
     spec = StackSpec(name="pictures", replicas=3, balancer=BalancerSpec(port=0))
     plan = LoadPlan(
-        clients=(2, 8),
+        clients=(6, 8),
         audio_directory=CLIPS_DIRECTORY,
         results_directory=results,
         duration=40.0,
@@ -46,6 +46,8 @@ async def take(results: Path) -> None:
             runs = [app.store.load(f"run_{clients}_clients") for clients in plan.clients]
             app.push_screen(CompareScreen(runs))
             await pilot.pause(1.0)
+            while "Comparing" in app.export_screenshot():
+                await pilot.pause(0.2)
             (HERE / "comparison.svg").write_text(app.export_screenshot(title="whisperctl tui"))
     finally:
         await engine.down()

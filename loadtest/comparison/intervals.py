@@ -24,12 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadtest.comparison.bootstrap import PooledSamples, ratios, weights
-from loadtest.comparison.model import Estimate
+from loadtest.comparison.model import CONFIDENCE, RESAMPLES, SEED, Estimate
 from loadtest.runfile import ClientResult, Outcome, Run
 
-CONFIDENCE: Final = 0.95
-RESAMPLES: Final = 2000
-SEED: Final = 1998
 MIN_SESSIONS: Final = 5
 """Sessions a side under which no interval is claimed. Four sessions can be drawn in 35 different
 ways, five in 126: with fewer there is no 2.5 % tail worth the name."""
@@ -118,7 +115,9 @@ def _estimate(first: Replicates, other: Replicates, key: Key, *, paired: bool) -
         return Estimate(reason="too few of the sessions have it.")
     interval = bootstrap_interval(one[known], two[known], sizes, paired=paired)
     if interval[0] == interval[1]:
-        return Estimate(reason="all sessions are alike, so there is no spread.", alike=True)
+        return Estimate(
+            reason="it is the same whichever sessions are drawn, so it has no spread.", alike=True
+        )
     return Estimate(interval)
 
 

@@ -2,9 +2,16 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from loadtest.figures import Unit
+
+CONFIDENCE: Final = 0.95
+"""Of each interval."""
+RESAMPLES: Final = 2000
+"""Drawings of sessions for each interval."""
+SEED: Final = 1998
+"""Fixed, so that the same files give the same answer."""
 
 
 class Direction(StrEnum):
@@ -154,9 +161,6 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Return the comparison as plain data."""
-        # Only here: the interval's constants are no part of the types.
-        from loadtest.comparison.intervals import CONFIDENCE, RESAMPLES, SEED  # noqa: PLC0415
-
         return {
             "runs": self.titles,
             "configuration": {row.name: row.values for row in self.configuration},

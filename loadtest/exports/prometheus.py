@@ -17,7 +17,7 @@ _DISTRIBUTIONS: Final = {
     "latency": "Seconds from the scheduled sending of the newest audio in an update to its text.",
     "final_latency": "Seconds from the scheduled sending of the newest audio to its final text.",
     "word_latency": "Seconds from the end of each word that came out right to when it was shown.",
-    "word_final_latency": "Seconds from the end of each word that came out right to its final text.",
+    "word_final_latency": "Seconds from the end of each such word to when it was completed.",
     "first_result": "Seconds from the first audio of a session to its first text.",
     "finish": "Seconds from the last audio of a session to its last text.",
     "connection_time": "Seconds from TCP connect to SERVER_READY.",

@@ -26,6 +26,8 @@ def test_figures_are_written_in_their_unit(value: float | None, unit: Unit, text
 def test_no_difference_has_no_minus() -> None:
     assert format_figure(-0.0001, Unit.SECONDS, signed=True) == "+0.000 s"
     assert format_figure(-0.00001, Unit.FRACTION) == "0.0 %"
+    assert format_figure(-4096, Unit.BYTES, signed=True) == "+0 MiB"
+    assert format_figure(-5 * 2**30, Unit.BYTES, signed=True) == "-5,120 MiB"
 
 
 def test_a_difference_comes_with_its_interval_in_the_same_unit() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from support.runs import client_result, example_run, varied_run
 
-from loadtest.comparison.intervals import MIN_SESSIONS, RESAMPLES
-from loadtest.comparison.model import Change, MetricRow, letter
+from loadtest.comparison.intervals import MIN_SESSIONS
+from loadtest.comparison.model import RESAMPLES, Change, MetricRow, letter
 from loadtest.comparison.runs import compare
 from loadtest.runfile import ClientResult, Failure, Outcome, ResourceSummary, Run, RunStatus
 
@@ -194,3 +194,10 @@ def test_a_comparison_is_plain_data_and_needs_two(tmp_path: Path) -> None:
 
 def test_runs_have_letters_however_many_there_are() -> None:
     assert [letter(number) for number in (0, 25, 26, 27)] == ["A", "Z", "AA", "AB"]
+
+
+def test_a_run_is_no_different_from_itself() -> None:
+    comparison = compare([varied_run("a"), varied_run("a")])
+    judged = [metric for metric in comparison.metrics if metric.estimates is not None]
+    assert {metric.verdicts[1] for metric in judged} == {Change.NONE_SHOWN}
+    assert any("whichever sessions are drawn" in reason for reason in comparison.reasons)
