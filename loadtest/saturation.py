@@ -85,7 +85,7 @@ class SaturationWatch:
         rate = self._slo.success_rate
         if rate is None or (self._clients - failed) / self._clients >= rate:
             return None
-        return f"{failed} of {self._clients} sessions have failed already (asked {rate:.1%})"
+        return f"{failed} of {self._clients} sessions failed before its end (asked {rate:.1%})"
 
     def _lateness(self, elapsed: float) -> str | None:
         limit = self._slo.p95_latency

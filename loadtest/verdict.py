@@ -162,6 +162,13 @@ def clients_text(number: int) -> str:
     return f"{number} client{'' if number == 1 else 's'}"
 
 
+def counts_text(counts: Sequence[int]) -> str:
+    """Write client counts, such as ``5 and 10 clients``."""
+    if len(counts) == 1:
+        return clients_text(counts[0])
+    return f"{', '.join(map(str, counts[:-1]))} and {clients_text(counts[-1])}"
+
+
 def step_text(step: int, steps: int | None) -> str:
     """Name a step of a series; of a search nobody knows how many there will be."""
     return f"step {step}" if steps is None else f"step {step} of {steps}"

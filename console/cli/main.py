@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from console.cli import audio, calibrate, doctor, export, images, load, runs, stacks, view
+from console.cli import analysis, audio, calibrate, doctor, export, images, load, runs, stacks, view
 from console.cli.common import INTERRUPTED, UserError, known_errors
 
 app = typer.Typer(
@@ -51,6 +51,7 @@ doctor.register(app)
 load.register(app)
 calibrate.register(app)
 runs.register(app)
+analysis.register(app)
 app.add_typer(audio.app, name="audio")
 
 

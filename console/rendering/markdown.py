@@ -33,10 +33,10 @@ def comparison_markdown(comparison: Comparison) -> str:
     parts = [
         _titles(letters, comparison.titles),
         _configuration(letters, comparison.configuration),
-        _bullets(comparison.warnings),
+        bullets(comparison.warnings),
         _figures(letters, judged, judged=True),
         _figures(letters, described, judged=False),
-        _bullets([*_meanings(judged), *notes(comparison)]),
+        bullets([*_meanings(judged), *notes(comparison)]),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -47,20 +47,20 @@ def series_markdown(comparison: SeriesComparison) -> str:
     parts = [
         _titles(letters, comparison.titles),
         _configuration(letters, comparison.configuration),
-        _bullets(comparison.warnings),
-        _bullets([*capacity_lines(comparison), *unmatched_lines(comparison)]),
+        bullets(comparison.warnings),
+        bullets([*capacity_lines(comparison), *unmatched_lines(comparison)]),
     ]
     rows: list[MetricRow] = []
     for count, runs in comparison.matched.items():
         rows = main_rows(runs)
         parts += [f"### {clients_text(count)}", _figures(letters, rows, judged=True)]
-    parts.append(_bullets([*_meanings(rows), *series_notes(comparison)]))
+    parts.append(bullets([*_meanings(rows), *series_notes(comparison)]))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _titles(letters: Sequence[str], titles: Sequence[str]) -> str:
     return "\n".join(
-        f"- **{name}** {_escape(title)}" for name, title in zip(letters, titles, strict=True)
+        f"- **{name}** {escaped(title)}" for name, title in zip(letters, titles, strict=True)
     )
 
 
@@ -68,7 +68,7 @@ def _configuration(letters: Sequence[str], rows: Sequence[ConfigurationRow]) -> 
     if not rows:
         return "Configured alike."
     lines = [_line(["configured differently", *letters]), _line(["---"] * (len(letters) + 1))]
-    lines += [_line([_escape(row.name), *(_escape(value) for value in row.values)]) for row in rows]
+    lines += [_line([escaped(row.name), *(escaped(value) for value in row.values)]) for row in rows]
     return "\n".join(lines)
 
 
@@ -92,7 +92,7 @@ def _figures(letters: Sequence[str], rows: Sequence[MetricRow], *, judged: bool)
             ]
             if judged:
                 cells.append(row.verdicts[number].value)
-        lines.append(_line([_escape(cell) for cell in cells]))
+        lines.append(_line([escaped(cell) for cell in cells]))
     return "\n".join(lines)
 
 
@@ -101,14 +101,22 @@ def _meanings(rows: Sequence[MetricRow]) -> list[str]:
     return [f"{group}: {MEANINGS[group]}" for group in groups if group in MEANINGS]
 
 
-def _bullets(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_escape(line)}" for line in lines)
+def bullets(lines: Sequence[str]) -> str:
+    """Write sentences below each other."""
+    return "\n".join(f"- {escaped(line)}" for line in lines)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write figures below their names."""
+    lines = [_line(header), _line(["---:"] * len(header))]
+    lines += [_line([escaped(cell) for cell in row]) for row in rows]
+    return "\n".join(lines)
 
 
 def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
     """Make text mean itself, on one line."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))

@@ -8,31 +8,8 @@ from loadtest.comparison.configuration import configuration_rows
 from loadtest.comparison.model import Comparison, ConfigurationRow, letter
 from loadtest.comparison.runs import compare
 from loadtest.runfile import Run, RunStatus
-from loadtest.verdict import clients_text, meets_slo
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesCapacity:
-    """The largest client count of a series whose every run met the SLO."""
-
-    clients: int | None
-    """None when no count met it."""
-    capped: bool
-    """Nothing larger was tried, so it may be larger."""
-    missed_below: tuple[int, ...] = ()
-    """Smaller counts that missed it all the same."""
-
-    @property
-    def sentence(self) -> str:
-        """Say it, as the end of a sentence."""
-        if self.clients is None:
-            return "no client count met the SLO"
-        text = clients_text(self.clients)
-        if self.capped:
-            text = f"{text} or more, nothing larger was tried"
-        if self.missed_below:
-            text += f", though {_counts_text(self.missed_below)} missed the SLO"
-        return text
+from loadtest.series import SeriesCapacity, series_capacity
+from loadtest.verdict import clients_text, counts_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +34,8 @@ class SeriesComparison:
             "capacities": [
                 {
                     "clients": capacity.clients,
-                    "capped": capacity.capped,
-                    "missed_below": list(capacity.missed_below),
+                    "missed": capacity.missed,
+                    "met_above": list(capacity.met_above),
                 }
                 for capacity in self.capacities
             ],
@@ -91,7 +68,7 @@ def compare_series(series: Sequence[Sequence[Run]]) -> SeriesComparison:
     return SeriesComparison(
         titles=[runs[0].series_id for runs in series],
         configuration=_configuration(series, by_count, matched),
-        capacities=[_capacity(runs) for runs in by_count],
+        capacities=[series_capacity(runs) for runs in series],
         matched=matched,
         unmatched=unmatched,
         warnings=_warnings(series, by_count, matched),
@@ -106,16 +83,6 @@ def _by_count(runs: Sequence[Run]) -> dict[int, list[Run]]:
     for same in found.values():
         same.sort(key=lambda run: run.status is RunStatus.COMPLETED)
     return found
-
-
-def _capacity(by_count: dict[int, list[Run]]) -> SeriesCapacity:
-    # A count that met the SLO once and missed it once is not good enough.
-    met = [count for count, runs in by_count.items() if all(meets_slo(run) for run in runs)]
-    if not met:
-        return SeriesCapacity(None, capped=False)
-    largest = max(met)
-    missed = tuple(sorted(count for count in by_count if count < largest and count not in met))
-    return SeriesCapacity(largest, largest == max(by_count), missed)
 
 
 def _configuration(
@@ -152,12 +119,6 @@ def _warnings(
         for warning in comparison.warnings:
             said.setdefault(warning, []).append(count)
     for warning, counts in said.items():
-        where = "" if len(counts) == len(matched) else f"With {_counts_text(counts)}: "
+        where = "" if len(counts) == len(matched) else f"With {counts_text(counts)}: "
         found.append(where + warning)
     return found
-
-
-def _counts_text(counts: Sequence[int]) -> str:
-    if len(counts) == 1:
-        return clients_text(counts[0])
-    return f"{', '.join(str(count) for count in counts[:-1])} and {counts[-1]} clients"

@@ -82,7 +82,7 @@ def test_a_few_late_updates_do_not() -> None:
 
 def test_a_failure_too_many_ends_it() -> None:
     found = follow(lambda _: [0.5], seconds=60, failed=1)
-    assert found == (1, "1 of 10 sessions have failed already (asked 100.0%)")
+    assert found == (1, "1 of 10 sessions failed before its end (asked 100.0%)")
     assert follow(lambda _: [0.5], seconds=60, failed=1, slo=Slo(success_rate=0.9)) is None
 
 

@@ -46,11 +46,11 @@ def test_runs_are_matched_by_client_count_and_the_rest_is_listed() -> None:
         ({5: 3.0}, "no client count met the SLO"),
         (
             {5: 3.0, 10: 3.0, 20: 1.0},
-            "20 clients or more, nothing larger was tried, though 5 and 10 clients missed the SLO",
+            "none, as 5 clients missed the SLO, though 20 clients met it",
         ),
     ],
 )
-def test_the_capacity_is_the_largest_count_that_met_the_slo(
+def test_the_capacity_is_the_largest_count_that_met_the_slo_below_any_that_missed_it(
     factors: dict[int, float], sentence: str
 ) -> None:
     comparison = compare_series([series("one", factors), series("two", {5: 1.0})])
@@ -100,6 +100,6 @@ def test_a_comparison_of_series_is_plain_data_and_needs_two() -> None:
     )
     assert data["series"] == ["one", "two"]
     assert data["matched"]["5"]["runs"] == ["one_5", "two_5"]
-    assert data["capacities"][0] == {"clients": 5, "capped": True, "missed_below": []}
+    assert data["capacities"][0] == {"clients": 5, "missed": None, "met_above": []}
     with pytest.raises(ValueError, match="two"):
         compare_series([[example_run("a")]])

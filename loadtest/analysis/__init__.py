@@ -1,0 +1,1 @@
+"""What a series of runs says: its limit, what breaks first, and what to change."""

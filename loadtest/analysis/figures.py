@@ -1,0 +1,103 @@
+"""A run in the figures that an analysis needs. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from loadtest.analysis.model import ReplicaFigures, StepFigures
+from loadtest.runfile import ClientResult, Outcome, Run, TimelineRow
+from loadtest.statistics import distribution, mean
+
+
+def step_figures(run: Run) -> StepFigures:
+    """Return a run's figures; resources over its plateau, when all its clients were talking."""
+    summary, configuration = run.summary, run.test_configuration
+    rows = plateau(run)
+    machines = [row.machine for row in rows if row.machine is not None]
+    replicas = _replicas(run, rows)
+    verdict = summary.slo
+    return StepFigures(
+        run_id=run.run_id,
+        clients=configuration.num_clients,
+        status=run.status.value,
+        met=verdict.met if verdict is not None else None,
+        reasons=list(verdict.reasons) if verdict is not None else [],
+        median=summary.latency.median,
+        p95=summary.latency.p95,
+        p99=summary.latency.p99,
+        word_p95=summary.word_latency.p95 if summary.word_latency else None,
+        wer=summary.wer.wer if summary.wer else None,
+        sessions=summary.successful_clients + summary.failed_clients,
+        failed=summary.failed_clients,
+        failures=dict(summary.failures),
+        distorted=summary.generator_distorted,
+        slip_p99=summary.slip.p99 if summary.slip.p99 is not None else summary.slip.max,
+        max_over_mean=summary.load_distribution.max_over_mean,
+        machine_cpu=_mean(machine.cpu for machine in machines),
+        cores=next((machine.cores for machine in machines), None),
+        balancer_cpu=_mean(machine.balancer_cpu for machine in machines),
+        generator_cpu=_mean(row.generator_cpu for row in rows),
+        gpu_memory=_gpu_memory(run, replicas),
+        gpu_utilisation=max(
+            (one.gpu_utilisation for one in replicas if one.gpu_utilisation is not None),
+            default=None,
+        ),
+        audio=summary.average_audio_duration,
+        replicas=replicas,
+    )
+
+
+def plateau(run: Run) -> list[TimelineRow]:
+    """Return the rows in which at least nine tenths of the largest number of sessions were open.
+
+    While clients come and go the machine does other work than what the step is about.
+    """
+    most = max((row.sessions for row in run.timeline), default=0)
+    return [row for row in run.timeline if most and row.sessions >= 0.9 * most]
+
+
+def _replicas(run: Run, rows: Sequence[TimelineRow]) -> list[ReplicaFigures]:
+    names = {name for row in run.timeline for name in row.replicas}
+    names |= set(run.summary.load_distribution.sessions)
+    return [_replica(name, run, rows) for name in sorted(names, key=lambda name: (len(name), name))]
+
+
+def _replica(name: str, run: Run, rows: Sequence[TimelineRow]) -> ReplicaFigures:
+    clients = [client for client in run.clients if client.replica == name]
+    latency = distribution(_latencies(clients))
+    samples = [row.replicas[name] for row in rows if name in row.replicas]
+    return ReplicaFigures(
+        name=name,
+        sessions=len(clients),
+        failed=sum(client.outcome is Outcome.FAILED for client in clients),
+        median=latency.median,
+        worst=latency.p95 if latency.p95 is not None else latency.max,
+        cpu=_mean(sample.cpu for sample in samples),
+        memory=_largest(sample.memory for sample in samples),
+        gpu_memory=_largest(sample.gpu_memory for sample in samples),
+        gpu_utilisation=_mean(sample.gpu_utilisation for sample in samples),
+        gpu_shared=any(sample.gpu_shared for sample in samples),
+        queue_depth=_mean(sample.queue_depth for sample in samples),
+    )
+
+
+def _latencies(clients: Iterable[ClientResult]) -> list[float]:
+    return [sample for client in clients for sample in client.latency_samples]
+
+
+def _gpu_memory(run: Run, replicas: Sequence[ReplicaFigures]) -> float | None:
+    """Return the fraction of the cards' memory in use; a shared figure is a whole card's."""
+    cards = [gpu.get("memory") for gpu in run.environment.get("gpus") or []]
+    room = [memory for memory in cards if isinstance(memory, int) and memory > 0]
+    used = [one.gpu_memory for one in replicas if one.gpu_memory is not None]
+    if not room or not used:
+        return None
+    if any(one.gpu_shared for one in replicas):
+        return max(used) / max(room)
+    return sum(used) / sum(room)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    return mean([value for value in values if value is not None])
+
+
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
