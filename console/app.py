@@ -43,7 +43,7 @@ from loadtest.plan import LoadPlan
 from loadtest.runfile import Run, TimelineRow
 from loadtest.shards import LoadError
 from loadtest.store import RunStore
-from loadtest.verdict import clients_text, series_verdict, step_text
+from loadtest.verdict import clients_text, outcome, plan_text, step_text
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec
 from stack.status import ReplicaSample, StackState, StackStatus
@@ -267,7 +267,7 @@ class WhisperctlApp(App[None]):
             async with aclosing(controller.run()) as events:
                 async for event in events:
                     self._take_load(event)
-            verdict = series_verdict(self._last_runs)
+            verdict = outcome(self._last_runs, controller.capacity)
             self.happened("load", verdict.sentence, "information" if verdict.passed else "warning")
         except (LoadError, ClipError, StackError) as error:
             self._failed("load", error)
@@ -280,8 +280,7 @@ class WhisperctlApp(App[None]):
         load = self.live.load or LoadView()
         match event:
             case SeriesStarted():
-                steps = ", ".join(map(str, event.plan.clients))
-                self.happened("load", f"A series of {steps} clients begins.")
+                self.happened("load", f"{plan_text(event.plan)} begins.")
             case StepStarted():
                 self._row = None
                 self.live = replace(self.live, load=load.started(event))

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 from stack.protocol import AudioFormat
 
 MAX_CLIENTS: Final = 100_000
+DEFAULT_MAX_CLIENTS: Final = 1024
+"""Where a search for the capacity ends unless told otherwise."""
 ClientCount = Annotated[int, Field(ge=1, le=MAX_CLIENTS)]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtest.capacity import Largest
-from loadtest.plan import Slo
+from loadtest.plan import LoadPlan, Slo
 from loadtest.runfile import Run, RunStatus, SloVerdict, Summary
 
 DEMO_MAX_WER: Final = 0.15
@@ -101,6 +101,11 @@ def series_verdict(runs: Sequence[Run]) -> Verdict:
     )
 
 
+def outcome(runs: Sequence[Run], largest: Largest | None) -> Verdict:
+    """Say in one sentence what a series came to; ``largest`` is a search's result."""
+    return series_verdict(runs) if largest is None else capacity_verdict(runs, largest)
+
+
 def capacity_verdict(runs: Sequence[Run], largest: Largest) -> Verdict:
     """Say in one sentence what a search for the capacity came to, and why no more."""
     if largest.clients is None:
@@ -167,6 +172,13 @@ def counts_text(counts: Sequence[int]) -> str:
     if len(counts) == 1:
         return clients_text(counts[0])
     return f"{', '.join(map(str, counts[:-1]))} and {clients_text(counts[-1])}"
+
+
+def plan_text(plan: LoadPlan) -> str:
+    """Say which steps a plan has."""
+    if plan.find_capacity is not None:
+        return f"A search for the capacity, up to {clients_text(plan.find_capacity)}"
+    return f"A series of {', '.join(map(str, plan.clients))} clients"
 
 
 def step_text(step: int, steps: int | None) -> str:

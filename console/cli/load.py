@@ -27,9 +27,9 @@ from console.cli.progress import ProgressView, progress_view
 from console.target import StackTarget, at_balancer, inside_place
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
-from loadtest.plan import MAX_CLIENTS, LoadPlan, Slo
+from loadtest.plan import DEFAULT_MAX_CLIENTS, MAX_CLIENTS, LoadPlan, Slo
 from loadtest.runfile import Run
-from loadtest.verdict import capacity_verdict, failures_sentence, meets_slo, series_verdict
+from loadtest.verdict import failures_sentence, meets_slo, outcome
 from stack.engine import Engine
 from stack.files import write_atomically
 from stack.protocol import AudioFormat
@@ -152,7 +152,7 @@ def _load(
     ] = False,
     max_clients: Annotated[
         int, typer.Option(min=1, max=MAX_CLIENTS, help="No more than these in that search.")
-    ] = 1024,
+    ] = DEFAULT_MAX_CLIENTS,
     stop_early: Annotated[
         bool,
         typer.Option(
@@ -299,7 +299,7 @@ async def run_load(
         steps = 2 if plan.find_capacity else len(plan.clients)
         runs = await follow(controller, view, output=output, steps=steps)
     found = controller.capacity
-    verdict = series_verdict(runs) if found is None else capacity_verdict(runs, found)
+    verdict = outcome(runs, found)
     typer.echo(verdict.sentence)
     failed = failures_sentence(runs)
     if failed:

@@ -9,9 +9,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Input, Label
+from textual.widgets import Button, Checkbox, Input, Label
 
-from loadtest.plan import LoadPlan
+from loadtest.plan import DEFAULT_MAX_CLIENTS, LoadPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,12 @@ class LoadDialog(ModalScreen[LoadPlan | None]):
             yield Label("Put load on the stack", classes="question")
             yield Label("Clients, one number a step")
             yield Input(",".join(map(str, plan.clients)), id="clients", placeholder="1,2,4")
+            yield Checkbox(
+                "Find the capacity: from the first number up to the last",
+                plan.find_capacity is not None,
+                id="find",
+                compact=True,
+            )
             yield Label("Seconds of audio each client streams; empty: one clip")
             yield Input("" if plan.duration is None else f"{plan.duration:g}", id="duration")
             yield Label("Ramp: seconds over which the clients start")
@@ -101,8 +107,12 @@ class LoadDialog(ModalScreen[LoadPlan | None]):
             ramp = float(text["ramp"] or 0)
         except ValueError:
             raise ValueError("Seconds are numbers, like 20 or 7.5.") from None
+        find = self.query_one("#find", Checkbox).value
+        # Of one number alone nobody knows how far to go.
+        most = clients[-1] if len(clients) > 1 else max(clients[0], DEFAULT_MAX_CLIENTS)
         values = self._plan.model_dump() | {
             "clients": clients,
+            "find_capacity": most if find else None,
             "duration": duration,
             "ramp": ramp,
             "label": text["label"],
@@ -114,6 +124,7 @@ class LoadDialog(ModalScreen[LoadPlan | None]):
             raise ValueError(f"{first['loc'][0]}: {first['msg']}.") from None
 
     @on(Input.Changed)
+    @on(Checkbox.Changed)
     def _check(self) -> None:
         problem = ""
         try:

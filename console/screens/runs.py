@@ -11,8 +11,10 @@ from textual.widgets import DataTable, Footer, Static
 from textual.worker import get_current_worker
 
 from console.render import run_details
+from console.screens.analysis import AnalysisScreen
 from console.screens.base import ConsoleScreen
 from console.screens.compare import CompareScreen
+from loadtest.analysis.series import analyse
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Run
 from loadtest.store import RunEntry, RunFileError
@@ -28,12 +30,13 @@ class RunsScreen(ConsoleScreen):
 ## Runs
 
 Every step of a load series is one run, newest first. Mark two or more with the space bar and
-compare them with `c`; the first marked is what the others are held against. Files that are broken
-or not ours are listed, and left alone.
+compare them with `c`; the first marked is what the others are held against. `a` says what the
+whole series of a run found. Files that are broken or not ours are listed, and left alone.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Mark", id="runs.mark", tooltip="Mark the run for comparing"),
         Binding("c", "compare", "Compare", id="runs.compare", tooltip="Compare the marked runs"),
+        Binding("a", "analyse", "Analyse", id="runs.analyse", tooltip="Say what its series found"),
         Binding("f5", "refresh", "Refresh", id="runs.refresh", tooltip="Read the directory again"),
         Binding("escape", "app.show_dashboard", "Back", id="runs.back"),
     ]
@@ -152,6 +155,26 @@ or not ours are listed, and left alone.
             self.console_app.call_from_thread(self.console_app.say, str(error), severity="error")
             return
         self.console_app.call_from_thread(self.console_app.push_screen, CompareScreen(runs))
+
+    def action_analyse(self) -> None:
+        """Open the analysis of the series that the run under the cursor is of."""
+        name = self._current()
+        series = self._entries[name].series_id if name is not None else None
+        if series is None:
+            self.console_app.say("This file is no run of a series.", severity="warning")
+            return
+        self._analyse(series)
+
+    @work(thread=True, exclusive=True, group="analyse")
+    def _analyse(self, series: str) -> None:
+        try:
+            runs = self.console_app.store.load_series(series)
+        except RunFileError as error:
+            self.console_app.call_from_thread(self.console_app.say, str(error), severity="error")
+            return
+        limit = runs[0].test_configuration.slo.p95_latency
+        screen = AnalysisScreen(analyse(runs), limit)
+        self.console_app.call_from_thread(self.console_app.push_screen, screen)
 
 
 def _cells(entry: RunEntry, marked: bool) -> list[str | Text]:

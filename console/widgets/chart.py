@@ -48,10 +48,12 @@ class Drawing:
     """Seconds that the time axis spans at least, so that charts beside each other agree."""
     since: bool = False
     """Times count from a start; otherwise back from now."""
+    clients: Sequence[int] = ()
+    """Client counts, where the lines go over those instead of over time."""
 
 
 class Chart(Vertical):
-    """A titled chart over time."""
+    """A titled chart over time, or over client counts."""
 
     DEFAULT_CSS = """
     Chart { height: 1fr; border: round $surface-lighten-2; border-title-color: $text;
@@ -120,9 +122,12 @@ class Chart(Vertical):
             # A limit far above the data would press it flat: then only the legend names it.
             figure.hline(drawing.limit[1], "red")
             top = max(top, drawing.limit[1] * 1.1)
-        longest = max(abs(time) for line in lines for time in line.points[0])
-        window = max(drawing.window, longest)
-        _scale_axes(figure, window, top, height=plot.size.height, since=drawing.since)
+        _scale_levels(figure, top, height=plot.size.height)
+        if drawing.clients:
+            _scale_clients(figure, drawing.clients)
+        else:
+            longest = max(abs(time) for line in lines for time in line.points[0])
+            _scale_time(figure, max(drawing.window, longest), since=drawing.since)
         self.border_subtitle = self._legend(lines, drawing)
 
     def _legend(self, lines: Sequence[Line], drawing: Drawing) -> str:
@@ -137,13 +142,28 @@ class Chart(Vertical):
         return "  ".join(names)
 
 
-def _scale_axes(figure: Any, longest: float, top: float, *, height: int, since: bool) -> None:
-    """Give the axes round numbers."""
+def _scale_time(figure: Any, longest: float, *, since: bool) -> None:
+    """Give the time axis round numbers."""
     window = next((window for window in _WINDOWS if window >= longest), longest)
     first, last = (0.0, window) if since else (-window, 0.0)
     figure.xlim(first, last)
     times = [first + window * part / 3 for part in range(4)]
     figure.xticks(times, ["now" if not since and not time else f"{time:.0f} s" for time in times])
+
+
+def _scale_clients(figure: Any, clients: Sequence[int]) -> None:
+    """Mark the counts that were played, as far as their numbers don't touch."""
+    last = max(clients)
+    figure.xlim(0, last)
+    marked = [last]
+    for count in sorted(set(clients), reverse=True):
+        if marked[-1] - count >= last / 10:
+            marked.append(count)
+    figure.xticks(marked, [str(count) for count in marked])
+
+
+def _scale_levels(figure: Any, top: float, *, height: int) -> None:
+    """Give the vertical axis round numbers from 0 on."""
     step = _round_step(top, 4 if height > 10 else 3)
     levels = [step * number for number in range(int(top / step + 1e-9) + 2)]
     figure.ylim(0, levels[-1])

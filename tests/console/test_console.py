@@ -7,9 +7,10 @@ import pytest
 from support.console import running, until
 from support.engine import FakeEngine
 from support.load import FakeController
-from textual.widgets import Button, DataTable, HelpPanel, Input, Log
+from textual.widgets import Button, Checkbox, DataTable, HelpPanel, Input, Log
 
 from console.app import WhisperctlApp
+from console.screens.analysis import AnalysisScreen
 from console.screens.compare import CompareScreen
 from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, Question
@@ -17,6 +18,7 @@ from console.screens.logs import LogScreen
 from console.screens.runs import RunsScreen
 from console.widgets.chart import Chart
 from console.widgets.replica_table import ReplicaTable
+from loadtest.plan import DEFAULT_MAX_CLIENTS
 from stack.status import ReplicaSample
 
 Apps = Callable[..., WhisperctlApp]
@@ -150,6 +152,26 @@ async def test_the_load_dialog_checks_while_typing(make_app: Apps) -> None:
         await until(pilot, lambda: isinstance(app.screen, DashboardScreen))
 
 
+async def test_the_load_dialog_starts_a_search_for_the_capacity(make_app: Apps) -> None:
+    app = make_app()
+    controllers: list[FakeController] = app.controllers  # type: ignore[attr-defined]
+    async with running(app) as pilot:
+        for clients, first, most in (("2,60", 2, 60), ("5", 5, DEFAULT_MAX_CLIENTS)):
+            begun = len(controllers)
+            await pilot.press("l")
+            await until(pilot, lambda: isinstance(app.screen, LoadDialog))
+            app.screen.query_one("#clients", Input).value = clients
+            app.screen.query_one("#find", Checkbox).value = True
+            await pilot.pause()
+            await pilot.click("#start")
+            await until(pilot, lambda: len(controllers) > begun)  # noqa: B023
+            assert controllers[-1].plan.clients[0] == first
+            assert controllers[-1].plan.find_capacity == most
+            text = f"A search for the capacity, up to {most} clients begins."
+            await until(pilot, lambda: text in [h.text for h in app.live.happenings])  # noqa: B023
+            await until(pilot, lambda: app.live.load is None)
+
+
 @pytest.mark.parametrize(("key", "after_step"), [("y", False), ("a", True)])
 async def test_stopping_a_load(
     make_app: Apps, hold: asyncio.Event, key: str, after_step: bool
@@ -200,6 +222,12 @@ async def test_runs_are_listed_read_marked_and_compared(make_app: Apps) -> None:
         picture = app.export_screenshot()
         for expected in ("success&#160;rate", "B&#160;−&#160;A", "B&#160;"):
             assert expected in picture
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, AnalysisScreen))
+        await until(pilot, lambda: not app.screen.query_one(Chart).stale)
+        assert "met&#160;the&#160;SLO" in app.export_screenshot()
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await pilot.press("ctrl+end")

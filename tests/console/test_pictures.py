@@ -16,9 +16,12 @@ from textual.pilot import Pilot
 
 from console.app import WhisperctlApp
 from console.history import Moment, live_latency
+from console.screens.analysis import AnalysisScreen
 from console.screens.compare import CompareScreen
+from console.screens.dialogs import LoadDialog
 from console.screens.runs import RunsScreen
 from console.widgets.chart import Chart
+from loadtest.analysis.series import analyse
 from stack.spec import StackSpec
 from stack.status import ReplicaSample
 
@@ -125,6 +128,38 @@ def test_comparison(with_data: WhisperctlApp, snap_compare: Compare, size: tuple
         await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=size, run_before=open_comparison)
+
+
+@SIZES
+def test_analysis(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]) -> None:
+    async def open_analysis(pilot: Pilot[Any]) -> None:
+        app = make_running(pilot)
+        runs = [
+            varied_run(f"run_{count}_clients", factor, sessions=count, label="before")
+            for count, factor in ((5, 1.0), (10, 1.1), (20, 2.5), (40, 9.0))
+        ]
+        for run in runs:
+            run.timeline = FakeController.rows(seconds=20, clients=len(run.clients))
+        app.push_screen(AnalysisScreen(analyse(runs), 2.0))
+        await until(pilot, lambda: "Broke" in app.export_screenshot())
+        chart = app.screen.query_one(Chart)
+        await until(pilot, lambda: not (chart.display and chart.stale))
+        await at_rest(pilot)
+
+    assert snap_compare(with_data, terminal_size=size, run_before=open_analysis)
+
+
+@SIZES
+def test_load_dialog(
+    with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]
+) -> None:
+    async def ask(pilot: Pilot[Any]) -> None:
+        await _settle(pilot)
+        await pilot.press("l")
+        await until(pilot, lambda: isinstance(pilot.app.screen, LoadDialog))
+        await at_rest(pilot)
+
+    assert snap_compare(with_data, terminal_size=size, run_before=ask)
 
 
 def test_help(with_data: WhisperctlApp, snap_compare: Compare) -> None:

@@ -30,6 +30,7 @@ class FakeController:
         self.plan = plan
         self.stopped: list[bool] = []
         """``after_step`` of every call of stop."""
+        self.capacity = None
         self._stop = asyncio.Event()
 
     def stop(self, *, after_step: bool = False) -> None:
