@@ -45,6 +45,8 @@ _ROW_INTERVAL: Final = 1.0
 _STATS_LEAD: Final = 0.25
 """Seconds before a row that its sample is begun."""
 _STOP_DEADLINE: Final = 10.0
+_RESOLUTION: Final = 0.05
+"""Fraction of a capacity to which it is looked for: no two runs agree on more."""
 _CONFIRMATION: Final = 2.0
 """How much longer the run is that confirms a capacity."""
 
@@ -349,7 +351,8 @@ def confirming(plan: LoadPlan) -> LoadPlan:
 def chosen_steps(plan: LoadPlan) -> Generator[int, bool, Largest | None]:
     """Yield the client count of each step; is sent whether the step met the SLO."""
     if plan.find_capacity is not None:
-        return (yield from search(doubling(plan.clients[0], plan.find_capacity)))
+        ladder = doubling(plan.clients[0], plan.find_capacity)
+        return (yield from search(ladder, resolution=_RESOLUTION))
     for clients in plan.clients:  # noqa: UP028 - a tuple's own iterator takes no answers
         yield clients
     return None

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import datetime
+from statistics import median
 from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
@@ -31,6 +32,7 @@ from loadtest.runfile import (
     TimelineRow,
     WordErrors,
 )
+from loadtest.saturation import WINDOW, still_growing
 from loadtest.statistics import distribution, mean, percentile
 from loadtest.verdict import slo_verdict
 from stack.status import MachineSample, ReplicaSample
@@ -69,6 +71,8 @@ class StepRecord:
         self._ready: dict[int, ClientReady] = {}
         self._latency: dict[int, list[float]] = {}
         self._recent: deque[tuple[float, float]] = deque()
+        self._windows: dict[int, list[float]] = {}
+        """Latencies by the window they were received in."""
         self._audio_sent: dict[int, float] = {}
         self._backlog: dict[int, float] = {}
         self._cpu: dict[int, float] = {}
@@ -92,6 +96,7 @@ class StepRecord:
                 for client, samples in event.latency.items():
                     self._latency.setdefault(client, []).extend(samples)
                     self._recent.extend((elapsed, sample) for sample in samples)
+                    self._windows.setdefault(int(elapsed // WINDOW), []).extend(samples)
             case ClientFinished():
                 self.results[event.result.client_id] = event.result
                 self._slip.extend(event.slip_samples)
@@ -185,6 +190,21 @@ class StepRecord:
             environment=header.environment,
         )
 
+    def _grew(self, clients: list[ClientResult]) -> bool:
+        """Tell whether latency was still growing while all clients were talking."""
+        limit = self.header.test_configuration.slo.p95_latency
+        sent = [client for client in clients if client.audio_sent]
+        if limit is None or not sent:
+            return False
+        first = max(client.started_at for client in sent)
+        last = min(client.started_at + client.audio_sent for client in sent)
+        medians = [
+            median(samples)
+            for window, samples in sorted(self._windows.items())
+            if first <= window * WINDOW and (window + 1) * WINDOW <= last
+        ]
+        return still_growing(medians, limit)
+
     def _unfinished(self, assignment: ClientAssignment) -> ClientResult:
         ready = self._ready.get(assignment.index)
         samples = self._latency.get(assignment.index, [])
@@ -234,6 +254,7 @@ class StepRecord:
             finish=_pooled(clients, "finish"),
             connection_time=_pooled(clients, "connection_time"),
             slip=distribution(self._slip),
+            latency_grew=self._grew(clients),
             wer=pooled_words(clients),
             load_distribution=load_distribution(
                 clients, {name for row in self.timeline for name in row.replicas}

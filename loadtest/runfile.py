@@ -196,6 +196,9 @@ class Summary(_Part):
     finish: Distribution
     connection_time: Distribution
     slip: Distribution
+    latency_grew: bool = False
+    """Latency rose through the run and was still rising at its end: there was more load than the
+    server could take, and a longer run would show larger latencies."""
     wer: WordErrors | None = None
     load_distribution: LoadDistribution = LoadDistribution()
     resources: dict[str, ResourceSummary] = {}

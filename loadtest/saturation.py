@@ -23,6 +23,10 @@ SILENCE: Final = 5.0
 _MARGIN: Final = 1.5
 """How many more updates than until now may come in the same time."""
 _MIN_SAMPLES: Final = 20
+_TRIFLE: Final = 0.1
+"""Fraction of the limit."""
+_PART_OF_GROWTH: Final = 0.3
+"""Of the growth from the first to the last third of a run, what comes after the middle."""
 
 
 def rising(values: Sequence[float]) -> float:
@@ -39,6 +43,22 @@ def rising(values: Sequence[float]) -> float:
         return 1.0
     deviation = math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
     return 0.5 * math.erfc((score - 1) / deviation / math.sqrt(2))
+
+
+def still_growing(medians: Sequence[float], limit: float) -> bool:
+    """Tell whether latency rose through a run and was rising at its end, by more than a trifle.
+
+    Then the run met a limit only because it ended: load was more than the server could take.
+    ``medians`` are of windows that don't overlap, in order.
+    """
+    if rising(medians) >= SIGNIFICANCE:
+        return False
+    third = len(medians) // 3
+    first, middle, last = (
+        median(part) for part in (medians[:third], medians[third:-third], medians[-third:])
+    )
+    # In equal parts: what has only settled down after the start grows no more.
+    return last - middle > _PART_OF_GROWTH * (last - first) and last - first > _TRIFLE * limit
 
 
 class SaturationWatch:

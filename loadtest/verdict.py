@@ -24,6 +24,11 @@ def slo_verdict(summary: Summary, *, slo: Slo, baseline_wer: float | None) -> Sl
         elif worst > slo.p95_latency:
             name = "p95 latency" if latency.p95 is not None else "largest latency"
             reasons.append(f"{name} {worst:.2f} s is over {slo.p95_latency:g} s")
+        elif summary.latency_grew:
+            reasons.append(
+                "latency was still growing when the run ended, so it would pass "
+                f"{slo.p95_latency:g} s in a longer one"
+            )
     ended = summary.successful_clients + summary.failed_clients
     if slo.success_rate is not None:
         rate = summary.successful_clients / ended if ended else 0.0

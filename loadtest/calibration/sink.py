@@ -43,6 +43,9 @@ class Sink:
     """From this second of a session's audio on, this delay instead."""
     step: float = 1.0
     """Seconds of audio to an answer."""
+    service: float = 0.0
+    """Seconds that the server is busy with each answer: it makes one after the other, of all
+    sessions, so that latency grows as soon as more is asked than it can do."""
     flush: bool = True
     refuse: str | None = None
     """``wait``, ``error``, ``garbage``, ``silence``, ``close`` or ``never``."""
@@ -69,6 +72,7 @@ class Sink:
     """What of that the sink itself was late."""
 
     def __post_init__(self) -> None:
+        self._busy_until = 0.0
         if self.jitter * 2 > self.step or self.jitter > self.delay:
             raise ValueError("jitter must be at most half a step and at most the delay")
 
@@ -80,6 +84,11 @@ class Sink:
         if self.jitter:
             delay += random.Random(f"{uid}/{end:.3f}").uniform(-self.jitter, self.jitter)  # noqa: S311
         return delay
+
+    def due(self, uid: str, end: float, received: float) -> float:
+        """Return when the answer to audio that came at ``received`` is due."""
+        self._busy_until = max(self._busy_until, received) + self.service
+        return self._busy_until + self.delay_of(uid, end)
 
 
 class _Session(asyncio.Protocol):
@@ -268,7 +277,7 @@ class _Session(asyncio.Protocol):
             self._answered += 1
             self._waiting += 1
             end = self._answered * sink.step
-            due = received + sink.delay_of(self._uid, end)
+            due = sink.due(self._uid, end, received)
             asyncio.get_running_loop().call_at(
                 due, self._answer, self._answered, end, received, due
             )

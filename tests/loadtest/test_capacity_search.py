@@ -1,5 +1,6 @@
 """The search for the capacity, against a server whose capacity is known."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -42,6 +43,28 @@ async def test_a_search_finds_the_known_capacity_exactly(
     else:
         assert "nothing larger was tried" in verdict.sentence
     assert all(run.test_configuration.steps is None for run in runs)
+
+
+async def test_two_searches_on_one_server_agree_within_one_step_of_the_bisection(
+    make_plan: Callable[..., LoadPlan],
+) -> None:
+    # Two answers a second and client, 50 a second in all: room for 25 clients.
+    async def found() -> int:
+        async with serving(Sink(delay=0.05, step=0.5, service=0.02)) as sink:
+            slo = Slo(p95_latency=0.5, wer_over_baseline=None)
+            plan = make_plan(clients=(10,), find_capacity=60, port=sink.port, duration=6.0, slo=slo)
+            controller = LoadController(plan)
+            async for _ in controller.run():
+                pass
+        assert controller.capacity is not None
+        assert controller.capacity.clients is not None
+        return controller.capacity.clients
+
+    one, other = await asyncio.gather(found(), found())
+    # Bisection ends at 5 % or one client. A short run lets a little more than the truth pass.
+    assert abs(one - other) <= max(1, 0.05 * max(one, other)) + 1
+    assert min(one, other) >= 20
+    assert max(one, other) <= 30
 
 
 async def test_a_search_that_finds_nothing_says_why(

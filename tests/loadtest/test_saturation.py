@@ -1,5 +1,6 @@
 """When a step is ended early: only when nothing that is still to come could mend it."""
 
+import asyncio
 import random
 from collections.abc import Callable
 
@@ -9,8 +10,8 @@ from loadtest.calibration.sink import Sink, serving
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
 from loadtest.plan import LoadPlan, Slo
-from loadtest.runfile import RunStatus
-from loadtest.saturation import MIN_WINDOWS, SIGNIFICANCE, SaturationWatch, rising
+from loadtest.runfile import Run, RunStatus
+from loadtest.saturation import MIN_WINDOWS, SIGNIFICANCE, SaturationWatch, rising, still_growing
 from loadtest.verdict import series_verdict
 
 
@@ -99,6 +100,42 @@ def test_chance_alone_looks_like_growth_as_rarely_as_it_should() -> None:
     assert rising(list(range(MIN_WINDOWS))) < SIGNIFICANCE
     assert rising(list(range(MIN_WINDOWS - 1))) == 1.0
     assert rising(list(range(30, 0, -1))) == 1.0
+
+
+def test_only_what_still_grows_at_its_end_grows() -> None:
+    assert still_growing([0.1 * number for number in range(12)], 2.0)
+    # It settles down after the start.
+    assert not still_growing([0.1, 0.2, 0.3, 0.4, *(0.5 + 0.001 * n for n in range(12))], 2.0)
+    # So little of the limit that it matters to nobody.
+    assert not still_growing([0.1 + 0.01 * number for number in range(12)], 2.0)
+    # Too short to say.
+    assert not still_growing([0.5, 1.0, 1.5, 2.0], 2.0)
+
+
+async def test_a_limit_met_only_because_the_run_ended_is_not_met(
+    make_plan: Callable[..., LoadPlan],
+) -> None:
+    async def loaded(clients: int) -> Run:
+        # Two answers a second and client, 20 a second in all: room for 10 clients.
+        async with serving(Sink(delay=0.1, step=0.5, service=0.05)) as sink:
+            plan = make_plan(
+                clients=(clients,), port=sink.port, duration=22.0, slo={"p95_latency": 5.0}
+            )
+            events = [event async for event in LoadController(plan).run()]
+        (run,) = [event.run for event in events if isinstance(event, StepFinished)]
+        return run
+
+    within, beyond = await asyncio.gather(loaded(8), loaded(11))
+    assert within.summary.slo is not None
+    assert not within.summary.latency_grew
+    assert within.summary.slo.met
+    # A tenth more than the server can do: after 22 s it lags two behind, and p95 is fine as yet.
+    assert beyond.summary.latency.p95 is not None
+    assert beyond.summary.latency.p95 < 5.0
+    assert beyond.summary.latency_grew
+    assert beyond.summary.slo is not None
+    assert not beyond.summary.slo.met
+    assert "still growing when the run ended" in beyond.summary.slo.reasons[0]
 
 
 @pytest.mark.parametrize("early", [True, False])
