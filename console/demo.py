@@ -64,7 +64,7 @@ async def run_demo(results: Path) -> Verdict:
             raise UserError("The demonstration was interrupted.", exit_code=INTERRUPTED)
         if len(runs) > 1:
             console.print("\n[bold]3[/]  The runs side by side.")
-            console.print(comparison_tables(compare(runs)))
+            console.print(comparison_tables(compare(runs), width=console.width))
     finally:
         await engine.down()
     verdict = demo_verdict(runs)

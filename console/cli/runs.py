@@ -103,7 +103,8 @@ def _compare(
     elif markdown:
         typer.echo(comparison_markdown(comparison), nl=False)
     else:
-        out().print(comparison_tables(comparison))
+        console = out()
+        console.print(comparison_tables(comparison, width=console.width))
 
 
 def _are_series(store: RunStore, selectors: list[str]) -> bool:
@@ -131,7 +132,8 @@ def _print_series(store: RunStore, selectors: list[str], *, as_json: bool, markd
     elif markdown:
         typer.echo(series_markdown(comparison), nl=False)
     else:
-        out().print(series_tables(comparison))
+        console = out()
+        console.print(series_tables(comparison, width=console.width))
 
 
 def register(app: typer.Typer) -> None:

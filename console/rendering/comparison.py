@@ -1,6 +1,7 @@
 """A comparison for the terminal: two runs fit into 80 columns. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
@@ -32,13 +33,19 @@ MEANINGS: Final = {
     "connection": "median, from TCP connect to SERVER_READY",
 }
 """A few words on the figures whose names don't say it all."""
+NARROW: Final = 80
+"""Columns that every terminal has."""
 DESCRIBED_MEANINGS: Final = (
-    "Sessions per replica, max/mean: 1.00× is perfectly even. Slip: how late the generator sent."
+    "Load max/mean: sessions of the busiest replica over the mean, 1.00× is even. Slip: how late "
+    "the generator sent. CPU, memory and GPU: of all replicas together."
 )
 
 
-def comparison_tables(comparison: Comparison) -> Group:
-    """Show a comparison: what was configured differently first, then the figures."""
+def comparison_tables(comparison: Comparison, *, width: int = NARROW) -> Group:
+    """Show a comparison: what was configured differently first, then the figures.
+
+    ``width``: columns there are, for comparisons of three and more.
+    """
     letters = [letter(number) for number in range(len(comparison.titles))]
     lines: list[RenderableType] = [
         Text(f"{name}  {title}") for name, title in zip(letters, comparison.titles, strict=True)
@@ -53,8 +60,8 @@ def comparison_tables(comparison: Comparison) -> Group:
         lines.append(Text())
     judged = [row for row in comparison.metrics if row.estimates is not None]
     described = [row for row in comparison.metrics if row.estimates is None]
-    lines += figure_lines(letters, judged)
-    lines += [Text(), *figure_lines(letters, described, head="not judged"), Text()]
+    lines += figure_lines(letters, judged, width=width)
+    lines += [Text(), *figure_lines(letters, described, head="not judged", width=width), Text()]
     lines += [Text(note, style="dim") for note in notes(comparison)]
     return Group(*lines)
 
@@ -84,47 +91,108 @@ def configuration_table(letters: Sequence[str], rows: Sequence[ConfigurationRow]
 
 
 def figure_lines(
-    letters: Sequence[str], rows: Sequence[MetricRow], *, head: str = ""
+    letters: Sequence[str], rows: Sequence[MetricRow], *, head: str = "", width: int = NARROW
 ) -> list[RenderableType]:
     """Show figures with their differences.
 
-    Two runs stand side by side, more below each other: so the lines stay short.
+    Two runs stand side by side, and more where that fits into ``width`` columns; else they stand
+    below each other, so that no line is too long.
     """
-    pair = len(letters) == 2
-    if pair:
-        header = [head, *letters, f"{letters[1]} − {letters[0]}"]
-    else:
-        header = [head, "", "", f"minus {letters[0]}"]
-    if any(row.estimates is not None for row in rows):
-        header[-1] += f", {CONFIDENCE:.0%} interval".replace("%", " %")
-    grid: list[tuple[str, list[str], Change]] = []
-    for row in rows:
-        cells = _pair_cells(row) if pair else _stacked_cells(letters, row)
-        grid += [(row.group, line, verdict) for line, verdict in cells]
-    widths = [
-        max(len(line[column]) for line in (header, *(cells for _, cells, _ in grid)))
-        for column in range(len(header))
-    ]
-    lines: list[RenderableType] = [
-        Text(_padded(header, widths).rstrip(), style="bold", no_wrap=True, overflow="ignore")
-    ]
+    grid = _side_by_side(letters, rows, head)
+    if len(letters) > 2 and grid.width > width:
+        grid = _stacked(letters, rows, head)
+    lines: list[RenderableType] = [grid.header()]
     group = None
-    for name, line, verdict in grid:
-        if name != group and name in MEANINGS:
-            lines.append(Text.assemble((name, "bold"), (f"  {MEANINGS[name]}", "dim")))
-        group = name
-        # Never broken: a figure in two lines is two wrong figures.
-        text = Text(_padded(line, widths), no_wrap=True, overflow="ignore")
-        if verdict is not Change.UNKNOWN or _judged(rows, name):
-            text.append("  ")
-            text.append(verdict.value if line[-1] else "", style=CHANGE_STYLE.get(verdict, ""))
-        text.rstrip()
-        lines.append(text)
+    for row, line in grid.lines:
+        if row.group != group and row.group in MEANINGS:
+            lines.append(Text.assemble((row.group, "bold"), (f"  {MEANINGS[row.group]}", "dim")))
+        group = row.group
+        lines.append(grid.text(line))
     return lines
 
 
-def _judged(rows: Iterable[MetricRow], group: str) -> bool:
-    return any(row.group == group and row.estimates is not None for row in rows)
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A piece of a line."""
+
+    text: str
+    left: bool = False
+    style: str = ""
+
+
+class _Grid:
+    """Lines whose cells stand below each other."""
+
+    def __init__(self, header: list[_Cell], lines: list[tuple[MetricRow, list[_Cell]]]) -> None:
+        self._header = header
+        self.lines = lines
+        every = [header, *(cells for _, cells in lines)]
+        widths = [max(len(cells[n].text) for cells in every) for n in range(len(header))]
+        self._columns = [(n, width) for n, width in enumerate(widths) if width]
+
+    @property
+    def width(self) -> int:
+        """Columns it takes."""
+        return sum(width for _, width in self._columns) + 2 * (len(self._columns) - 1)
+
+    def header(self) -> Text:
+        """Return the line above all."""
+        text = self.text(self._header)
+        text.stylize("bold")
+        return text
+
+    def text(self, cells: Sequence[_Cell]) -> Text:
+        """Return a line, never to be broken: a figure in two lines is two wrong figures."""
+        text = Text(no_wrap=True, overflow="ignore")
+        for number, width in self._columns:
+            cell, gap = cells[number], "  " if number else ""
+            padded = cell.text.ljust(width) if cell.left else cell.text.rjust(width)
+            text.append(gap).append(padded, style=cell.style)
+        text.rstrip()
+        return text
+
+
+def _side_by_side(letters: Sequence[str], rows: Sequence[MetricRow], head: str) -> _Grid:
+    interval = _interval_heading(rows)
+    header = [_Cell(head, left=True), _Cell(letters[0])]
+    for name in letters[1:]:
+        header += [_Cell(name), _Cell(f"{name} − {letters[0]}{interval}", left=True), _Cell("")]
+    lines = []
+    for row in rows:
+        cells = [_Cell(row_name(row), left=True), _Cell(format_figure(row.values[0], row.unit))]
+        for number in range(1, len(letters)):
+            cells += [_Cell(format_figure(row.values[number], row.unit))]
+            cells += _difference_cells(row, number)
+        lines.append((row, cells))
+    return _Grid(header, lines)
+
+
+def _stacked(letters: Sequence[str], rows: Sequence[MetricRow], head: str) -> _Grid:
+    header = [_Cell(head, left=True), _Cell(""), _Cell("")]
+    header += [_Cell(f"minus {letters[0]}{_interval_heading(rows)}", left=True), _Cell("")]
+    lines = []
+    for row in rows:
+        for number, name in enumerate(letters):
+            cells = [_Cell("" if number else row_name(row), left=True), _Cell(name)]
+            cells.append(_Cell(format_figure(row.values[number], row.unit)))
+            cells += _difference_cells(row, number) if number else [_Cell(""), _Cell("")]
+            lines.append((row, cells))
+    return _Grid(header, lines)
+
+
+def _interval_heading(rows: Sequence[MetricRow]) -> str:
+    known = any(interval for row in rows for interval in row.intervals)
+    return f", {CONFIDENCE * 100:.0f} % interval" if known else ""
+
+
+def _difference_cells(row: MetricRow, number: int) -> list[_Cell]:
+    verdict = row.verdicts[number]
+    word = verdict.value if row.estimates is not None else ""
+    return [
+        _Cell(difference_text(row, number), left=True),
+        # The word beside the colour: colour alone tells some people nothing.
+        _Cell(word, left=True, style=CHANGE_STYLE.get(verdict, "")),
+    ]
 
 
 def row_name(row: MetricRow) -> str:
@@ -134,32 +202,9 @@ def row_name(row: MetricRow) -> str:
     return row.name
 
 
-def _pair_cells(row: MetricRow) -> list[tuple[list[str], Change]]:
-    values = [format_figure(value, row.unit) for value in row.values]
-    return [([row_name(row), *values, difference_text(row, 1)], row.verdicts[1])]
-
-
-def _stacked_cells(letters: Sequence[str], row: MetricRow) -> list[tuple[list[str], Change]]:
-    lines = []
-    for number, name in enumerate(letters):
-        title = row_name(row) if number == 0 else ""
-        difference = difference_text(row, number) if number else ""
-        value = format_figure(row.values[number], row.unit)
-        lines.append(([title, name, value, difference], row.verdicts[number]))
-    return lines
-
-
 def difference_text(row: MetricRow, number: int) -> str:
     """Write a run's difference from the first, with its interval."""
     return format_difference(row.differences[number], row.intervals[number], row.unit)
-
-
-def _padded(cells: Sequence[str], widths: Sequence[int]) -> str:
-    first, *middle, last = (
-        cell.rjust(width) if 0 < number < len(cells) - 1 else cell.ljust(width)
-        for number, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    )
-    return "  ".join([first, *middle, last])
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -167,8 +212,8 @@ def notes(comparison: Comparison) -> list[str]:
     found = list(comparison.reasons)
     if any(interval for row in comparison.metrics for interval in row.intervals):
         paired = sum(method.paired for method in comparison.methods)
-        drawn = f"Intervals: {CONFIDENCE:.0%}".replace("%", " %")
-        drawn += f", {RESAMPLES} drawings of whole sessions (cluster bootstrap)"
+        drawn = f"Intervals: {CONFIDENCE * 100:.0f} %, {RESAMPLES} drawings of whole sessions "
+        drawn += "(cluster bootstrap)"
         if paired:
             drawn += ", the same clients in both"
             if paired < len(comparison.methods):

@@ -7,6 +7,7 @@ from rich.text import Text
 
 from console.rendering.comparison import (
     DESCRIBED_MEANINGS,
+    NARROW,
     configuration_table,
     figure_lines,
     notes,
@@ -18,7 +19,7 @@ from loadtest.verdict import clients_text
 _MAIN: Final = ("success rate", "WER", "latency", "final latency", "word latency")
 
 
-def series_tables(comparison: SeriesComparison) -> Group:
+def series_tables(comparison: SeriesComparison, *, width: int = NARROW) -> Group:
     """Show series: what was configured differently, the capacities, then count by count."""
     letters = [letter(number) for number in range(len(comparison.titles))]
     lines: list[RenderableType] = [
@@ -30,7 +31,10 @@ def series_tables(comparison: SeriesComparison) -> Group:
         lines.append(Text())
     lines += [Text(line, style="bold") for line in capacity_lines(comparison)]
     for count, runs in comparison.matched.items():
-        lines += [Text(), *figure_lines(letters, main_rows(runs), head=clients_text(count))]
+        lines += [
+            Text(),
+            *figure_lines(letters, main_rows(runs), head=clients_text(count), width=width),
+        ]
     if comparison.unmatched:
         lines += [Text(), *(Text(line) for line in unmatched_lines(comparison))]
     lines.append(Text())

@@ -65,7 +65,7 @@ in which 95 % of such differences lie when other sessions are drawn from the sam
     @work(thread=True, exclusive=True, group="compare")
     def _compare(self) -> None:
         """Compute the comparison; thousands of sessions take seconds."""
-        shown = comparison_tables(compare(self._runs))
+        shown = comparison_tables(compare(self._runs), width=self.app.size.width - 2)
         width = tables_width(shown)
         if not get_current_worker().is_cancelled:
             self.console_app.call_from_thread(self._show, shown, width)

@@ -124,7 +124,7 @@ def _estimate(first: Replicates, other: Replicates, key: Key, *, paired: bool) -
 def too_few(sizes: tuple[int, int]) -> Estimate:
     """Say that there are too few sessions for an interval."""
     return Estimate(
-        reason=f"{sizes[0]} and {sizes[1]} sessions have it, and it takes {MIN_SESSIONS} each."
+        reason=f"from {sizes[0]} and {sizes[1]} sessions; it takes {MIN_SESSIONS} each."
     )
 
 

@@ -35,8 +35,10 @@ def test_each_figure_is_one_line_with_its_verdict_in_words() -> None:
         r"  median +0\.\d{3} s  0\.\d{3} s  \+0\.\d{3} s \[\+0\.\d{3}, \+0\.\d{3}\]  worse",
         lines[start + 1].rstrip(),
     )
-    assert any(line.startswith("sessions per replica, max/mean") for line in lines)
-    assert "Slip: how late the generator sent." in " ".join(line.strip() for line in lines)
+    assert any(line.startswith("load max/mean") for line in lines)
+    assert "Load max/mean: sessions of the busiest replica over the mean" in " ".join(
+        line.strip() for line in lines
+    )
     assert all(len(line) <= 80 for line in lines)
 
 
@@ -50,10 +52,18 @@ def test_three_runs_stand_below_each_other_within_80_columns() -> None:
     assert lines[median + 2].rstrip().endswith("better")
 
 
+def test_three_runs_stand_side_by_side_where_they_fit() -> None:
+    few = [varied_run(f"run_{number}", number, sessions=2) for number in (1.0, 2.0, 3.0)]
+    for given, width in ((few, 80), (runs(1.0, 2.0, 0.5), 140)):
+        lines = shown(comparison_tables(compare(given), width=width), width)
+        assert max(len(line) for line in lines) <= width
+        assert any(re.search(r"^ +A +B +B − A.* C +C − A", line) for line in lines)
+
+
 def test_no_interval_is_explained() -> None:
     text = " ".join(shown(comparison_tables(compare([varied_run("a", sessions=2)] * 2)), 200))
     assert "No interval for success rate, WER, latency median and" in text
-    assert "2 and 2 sessions have it, and it takes 5 each" in text
+    assert "from 2 and 2 sessions; it takes 5 each" in text
     assert "drawings of whole sessions" not in text
 
 

@@ -71,7 +71,7 @@ def test_too_few_sessions_claim_nothing_and_say_so() -> None:
     judged = [metric for metric in comparison.metrics if metric.estimates is not None]
     assert {metric.verdicts[1] for metric in judged} == {Change.UNKNOWN}
     assert {metric.intervals[1] for metric in judged} == {None}
-    assert any("20 and 4 sessions have it, and it takes 5 each" in r for r in comparison.reasons)
+    assert any("from 20 and 4 sessions; it takes 5 each." in r for r in comparison.reasons)
     assert row([enough, few], "latency median").differences[1] is not None
     least = varied_run("c", 9.0, sessions=MIN_SESSIONS)
     assert row([enough, least], "latency median").verdicts[1] is Change.WORSE
@@ -162,7 +162,7 @@ def with_resources(run_id: str, *, shared: bool, **values: Any) -> Run:
 def test_a_shared_card_counts_once() -> None:
     runs = [with_resources("a", shared=True), with_resources("b", shared=False)]
     assert row(runs, "GPU memory, peak").values == [1000.0, 2000.0]
-    assert row(runs, "replicas' CPU, mean").values == [1.0, 1.0]
+    assert row(runs, "CPU, mean").values == [1.0, 1.0]
 
 
 def test_what_machines_use_is_described_and_never_judged() -> None:
