@@ -120,7 +120,7 @@ def test_comparison(with_data: WhisperctlApp, snap_compare: Compare, size: tuple
             varied_run("run_8_clients_20260101_000000", sessions=8, label="before"),
             varied_run("run_8_clients_20260102_000000", 1.3, sessions=8, label="after", seed=2),
         ]
-        for run, factor in zip(runs, (1.0, 1.3), strict=True):
+        for run, factor in zip(runs, (3.0, 4.0), strict=True):
             run.timeline = FakeController.rows(seconds=20, clients=8, factor=factor)
         app.push_screen(CompareScreen(runs))
         await until(pilot, lambda: "Comparing" not in app.export_screenshot())
