@@ -71,6 +71,8 @@ in which 95 % of such differences lie when other sessions are drawn from the sam
             self.console_app.call_from_thread(self._show, shown, width)
 
     def _show(self, shown: RenderableType, width: int) -> None:
+        if not self.is_attached:
+            return  # left while it was being computed
         tables = self.query_one("#tables", Static)
         # Wider than the screen it scrolls: figures cut short would be no figures.
         tables.styles.min_width = width

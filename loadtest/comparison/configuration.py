@@ -165,9 +165,7 @@ def _different_audio(runs: Sequence[Run]) -> str:
     first = {client.client_id: client for client in runs[0].clients}
     for number, run in enumerate(runs[1:], 1):
         shared = [client for client in run.clients if client.client_id in first]
-        different = [
-            client for client in shared if audio_of(client) != audio_of(first[client.client_id])
-        ]
+        different = [client for client in shared if not same_clips(client, first[client.client_id])]
         if different:
             client = different[0]
             before = first[client.client_id]
@@ -179,10 +177,12 @@ def _different_audio(runs: Sequence[Run]) -> str:
     return ""
 
 
-def audio_of(client: ClientResult) -> tuple[str, float, str | None]:
-    """Return what identifies a client's audio: names, seconds, reference text."""
-    # The reference, too: another directory's clip may have the same name.
-    return client.audio_file, client.audio_duration, client.reference
+def same_clips(one: ClientResult, two: ClientResult) -> bool:
+    """Tell whether two sessions were to send the same audio: names, seconds, reference text."""
+    if (one.audio_file, one.audio_duration) != (two.audio_file, two.audio_duration):
+        return False
+    # Another directory's clip may have the same name. Sessions cut off may not know their text.
+    return one.reference == two.reference or None in {one.reference, two.reference}
 
 
 def _played(client: ClientResult) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from loadtest.comparison.configuration import audio_of, configuration_rows, warnings
+from loadtest.comparison.configuration import configuration_rows, same_clips, warnings
 from loadtest.comparison.intervals import replicates
 from loadtest.comparison.metrics import Pair, described_rows, judged_rows
 from loadtest.comparison.model import Comparison, Method
@@ -37,7 +37,5 @@ def compare(runs: Sequence[Run]) -> Comparison:
 
 def same_audio(first: Run, other: Run) -> bool:
     """Tell whether each client of one run sent what the same client of the other sent."""
-    one, two = (
-        {client.client_id: audio_of(client) for client in run.clients} for run in (first, other)
-    )
-    return one == two
+    one, two = ({client.client_id: client for client in run.clients} for run in (first, other))
+    return one.keys() == two.keys() and all(same_clips(one[i], two[i]) for i in one)

@@ -118,6 +118,25 @@ async def test_a_comparison_of_many_runs_cuts_no_figure_short(make_app: Apps) ->
         await until(pilot, lambda: app.screen.query_one("#comparison").scroll_x > 0)
 
 
+async def test_a_comparison_is_computed_beside_the_console_and_may_be_left_before_its_end(
+    make_app: Apps,
+) -> None:
+    app = make_app()
+    runs = [varied_run(f"run_{number}", sessions=800) for number in range(6)]
+    async with running(app) as pilot:
+        for _ in range(3):
+            app.push_screen(CompareScreen(runs))
+            await until(pilot, lambda: isinstance(app.screen, CompareScreen))
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, CompareScreen))
+        app.push_screen(CompareScreen(runs[:2]))
+        await until(pilot, lambda: "success rate" in picture(app), seconds=60)
+        # Those of the screens that were left end by themselves, and bring nothing down.
+        workers = [worker for worker in app.workers if worker.group == "compare"]
+        await until(pilot, lambda: all(worker.is_finished for worker in workers), seconds=60)
+        assert "success rate" in picture(app)
+
+
 async def test_too_small_a_terminal_is_told_so_until_it_grows(make_app: Apps) -> None:
     app = make_app()
     async with running(app, size=(50, 12)) as pilot:

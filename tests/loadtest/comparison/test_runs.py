@@ -55,8 +55,9 @@ def test_clients_are_drawn_in_pairs_only_where_they_sent_the_same_audio() -> Non
     other_text = varied_run("d", 1.05, client={"reference": "Echo delta."})
     longer = varied_run("e", 1.05, client={"audio_duration": 3.0})
     fewer = varied_run("f", 1.05, sessions=19)
-    methods = compare([one, two, other_audio, other_text, longer, fewer]).methods
-    assert [method.paired for method in methods] == [True, False, False, False, False]
+    unknown_text = varied_run("g", 1.05, client={"reference": None})
+    methods = compare([one, two, unknown_text, other_audio, other_text, longer, fewer]).methods
+    assert [method.paired for method in methods] == [True, True, False, False, False, False]
     assert methods[-1].sessions == (20, 19)
     together = row([one, two], "latency median").intervals[1]
     apart = row([one, other_audio], "latency median").intervals[1]
