@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help venv dev demo test check format bench bench-replica soak-replica pictures clean lock
+.PHONY: help venv dev demo test check format bench bench-intervals bench-replica soak-replica pictures clean lock
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ format: dev ## Put the code into its form
 
 bench: venv ## Measurements worth repeating
 	$(BIN)/python -m benchmarks.load_generator
+
+bench-intervals: venv ## How often the intervals of a comparison are wrong
+	$(BIN)/python -m benchmarks.intervals $(BENCH_ARGUMENTS)
 
 bench-replica: venv ## Our replica beside upstream's server; an hour on a quiet machine
 	$(BIN)/python -m benchmarks.replica $(BENCH_ARGUMENTS)

@@ -83,9 +83,9 @@ def _compare(
 ) -> None:
     """Show runs or series side by side: configuration, then every figure with its interval.
 
-    A series is named by its id or a beginning of it, or with --series by any of its runs. Better
-    and worse are said only where the interval leaves out 0; docs/measurements.md says how it is
-    found.
+    A series is named by its id or a beginning of it, or with --series by any of its runs.
+
+    Better and worse are said only where the interval leaves out 0.
     """
     if len(runs) < 2:
         raise UserError(

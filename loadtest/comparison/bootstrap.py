@@ -41,7 +41,7 @@ def weights(sessions: int, resamples: int, seed: Sequence[int]) -> Iterator[Weig
 class PooledSamples:
     """The samples of all sessions, in order, ready for the percentiles of many resamples."""
 
-    def __init__(self, sessions: Sequence[Sequence[float]]) -> None:
+    def __init__(self, sessions: Sequence[Sequence[float] | NDArray[np.float64]]) -> None:
         sizes = np.array([len(samples) for samples in sessions], dtype=np.int64)
         values = np.concatenate([np.asarray(samples, dtype=np.float64) for samples in sessions])
         order = np.argsort(values, kind="stable")

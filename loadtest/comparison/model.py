@@ -154,7 +154,8 @@ class Comparison:
         for (number, reason), names in found.items():
             shown = ", ".join(names[:3])
             if len(names) > 3:
-                shown += f" and {len(names) - 3} more figures"
+                more = len(names) - 3
+                shown += f" and {more} more figure{'' if more == 1 else 's'}"
             where = f" ({letter(number)} − A)" if len(self.titles) > 2 else ""
             sentences.append(f"No interval for {shown}{where}: {reason}")
         return sentences
