@@ -29,7 +29,7 @@ _STATE_STYLE = {
 }
 
 
-def _table(*columns: str, title: str | None = None, left: int = 1) -> Table:
+def figure_table(*columns: str, title: str | None = None, left: int = 1) -> Table:
     """Return a table whose first ``left`` columns are text and whose others are figures."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
@@ -52,7 +52,7 @@ def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> R
     )
     # Right after a change nothing has been sampled: no columns of dashes then.
     figures = ("sessions", "CPU", "memory", "GPU memory", "GPU") if samples else ()
-    table = _table("replica", "state", *figures, "restarts", left=2)
+    table = figure_table("replica", "state", *figures, "restarts", left=2)
     for replica in status.replicas:
         sample = samples.get(replica.name, ReplicaSample())
         shared = " (card)" if sample.gpu_shared else ""
@@ -84,7 +84,7 @@ def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> R
 def run_table(entries: Sequence[RunEntry]) -> RenderableType:
     """List runs, newest first, and what can't be read."""
     # The clients are in a run's id.
-    table = _table("run", "status", "audio", "p95", "WER", "success", left=2)
+    table = figure_table("run", "status", "audio", "p95", "WER", "success", left=2)
     table.add_column("label", overflow="ellipsis", no_wrap=True)
     problems = []
     for entry in entries:
@@ -116,7 +116,7 @@ def run_details(run: Run) -> RenderableType:
         f"{summary.average_audio_duration:.1f} s of audio each, chunk {configuration.chunk:g} s, ",
         f"seed {configuration.seed}; it took {summary.total_duration:.1f} s",
     )
-    times = _table("seconds", "count", "min", "median", "mean", "p95", "p99", "max")
+    times = figure_table("seconds", "count", "min", "median", "mean", "p95", "p99", "max")
     for name, values in (
         ("latency", summary.latency),
         ("final latency", summary.final_latency),
@@ -128,7 +128,7 @@ def run_details(run: Run) -> RenderableType:
         ("slip", summary.slip),
     ):
         if values is not None and (values.count or not name.startswith("word")):
-            times.add_row(name, *_distribution_cells(values))
+            times.add_row(name, *distribution_cells(values))
     lines: list[RenderableType] = [head, Text(), times, Text(_TIMES_MEANING, style="dim"), Text()]
     ended = summary.successful_clients + summary.failed_clients
     sessions = f"{summary.successful_clients} of {ended} sessions succeeded"
@@ -187,7 +187,7 @@ def slo_line(run: Run) -> Text:
 
 
 def _resource_table(run: Run) -> Table:
-    table = _table(
+    table = figure_table(
         "replica", "CPU mean", "CPU peak", "memory peak", "GPU memory peak", "GPU mean", "sessions"
     )
     for name, used in run.summary.resources.items():
@@ -204,7 +204,7 @@ def _resource_table(run: Run) -> Table:
 
 
 def _client_table(run: Run) -> Table:
-    table = _table(
+    table = figure_table(
         *("client", "ended", "replica", "audio", "first", "median", "max", "finish", "WER"), left=3
     )
     # What went wrong first, so that it is among those shown.
@@ -222,7 +222,8 @@ def _client_table(run: Run) -> Table:
     return table
 
 
-def _distribution_cells(values: Distribution) -> list[str]:
+def distribution_cells(values: Distribution) -> list[str]:
+    """Return count, min, median, mean, p95, p99 and max as cells of a table."""
     figures = (values.min, values.median, values.mean, values.p95, values.p99, values.max)
     return [str(values.count), *("–" if value is None else f"{value:.3f}" for value in figures)]
 

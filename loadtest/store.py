@@ -4,15 +4,17 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from loadtest.journal import JOURNAL_SUFFIX, JournalError, JournalInUseError, recover_run
 from loadtest.runfile import SCHEMA_VERSION, Run
 from stack.files import write_atomically
 
 MAX_RUN_BYTES: Final = 512 * 1024 * 1024
+
+Saved = TypeVar("Saved", bound=BaseModel)
 
 
 class RunFileError(Exception):
@@ -199,9 +201,14 @@ def _is_saved(path: Path) -> bool:
 
 def read_run(path: Path) -> Run:
     """Read a run file; raises RunFileError with a sentence for whatever is wrong with it."""
+    return read_saved(path, Run, schema=SCHEMA_VERSION, what="a run")
+
+
+def read_saved(path: Path, model: type[Saved], *, schema: int, what: str) -> Saved:
+    """Read a file that carries a schema number; raises RunFileError with a sentence."""
     try:
         if path.stat().st_size > MAX_RUN_BYTES:
-            raise RunFileError(f"{path.name} is too large for a run file.")
+            raise RunFileError(f"{path.name} is too large for {what} file.")
         raw: Any = json.loads(path.read_bytes())
     except OSError as error:
         raise RunFileError(f"{path.name} is unreadable: {error.strerror}.") from None
@@ -210,13 +217,14 @@ def read_run(path: Path) -> Run:
     except ValueError as error:
         raise RunFileError(f"{path.name} is broken: {_json_problem(error)}") from None
     if not isinstance(raw, dict) or "schema" not in raw:
-        raise RunFileError(f"{path.name} is not a whisperctl run: it has no schema number.")
-    if raw["schema"] != SCHEMA_VERSION:
+        kind = what.removeprefix("a ")
+        raise RunFileError(f"{path.name} is not a whisperctl {kind}: it has no schema number.")
+    if raw["schema"] != schema:
         raise RunFileError(
-            f"{path.name} has schema {raw['schema']!r}; this version reads {SCHEMA_VERSION}."
+            f"{path.name} has schema {raw['schema']!r}; this version reads {schema}."
         )
     try:
-        return Run.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import typer
@@ -38,6 +38,7 @@ from test_audio import CLIPS_DIRECTORY
 
 FAILED_ON: Final = 3
 """Exit code when what ``--fail-on`` names came about."""
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class FailOn(StrEnum):
@@ -47,16 +48,16 @@ class FailOn(StrEnum):
     FAILURES = "failures"
 
 
-def parse_clients(text: str) -> tuple[int, ...]:
-    """Read ``5,10,20`` as client counts; raises UserError (exit 2) for anything else."""
+def parse_clients(text: str, option: str = "--clients") -> tuple[int, ...]:
+    """Read ``5,10,20`` as counts; raises UserError (exit 2) for anything else."""
     try:
         counts = tuple(int(part) for part in text.replace(" ", "").split(","))
     except ValueError:
         raise UserError(
-            f"--clients '{text}' is not a list of numbers; write it like 5,10,20.", exit_code=2
+            f"{option} '{text}' is not a list of numbers; write it like 5,10,20.", exit_code=2
         ) from None
     if any(count < 1 for count in counts):
-        raise UserError("--clients must all be at least 1.", exit_code=2)
+        raise UserError(f"{option} must all be at least 1.", exit_code=2)
     return counts
 
 
@@ -317,31 +318,52 @@ async def run_load(
     return 0 if any(run.summary.successful_clients for run in runs) else 1
 
 
+class Stoppable(Protocol):
+    """What ends in order when it is told to."""
+
+    def stop(self) -> None:
+        """End, and keep what was measured."""
+        ...
+
+
+class Notes(Protocol):
+    """Shows sentences."""
+
+    def note(self, text: str) -> None:
+        """Show one."""
+        ...
+
+
 @contextmanager
 def stopping_in_order(
-    controller: LoadController, view: ProgressView
+    controller: Stoppable, view: Notes, *, again: Callable[[], None] | None = None
 ) -> Iterator[Callable[[], bool]]:
-    """Make Ctrl-C and SIGTERM stop the series in order, and a second one give up at once.
+    """Make Ctrl-C, SIGTERM and a closed terminal stop the series in order.
 
-    Yields a function that says whether that was asked for.
+    A second one calls ``again``, or gives up at once. Yields a function that says whether that was
+    asked for.
     """
     asked = False
 
     def stop() -> None:
         nonlocal asked
+        if asked and again is not None:
+            again()
+            return
         if asked:
             raise KeyboardInterrupt
         asked = True
-        view.note("Stopping; what was measured is kept (Ctrl-C again to give up at once).")
+        # First, for the terminal that would show the sentence may be gone.
         controller.stop()
+        view.note("Stopping; what was measured is kept (Ctrl-C again to give up at once).")
 
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         loop.add_signal_handler(number, stop)
     try:
         yield lambda: asked
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _ENDING:
             loop.remove_signal_handler(number)
 
 

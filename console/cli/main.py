@@ -12,7 +12,19 @@ from typing import Annotated
 
 import typer
 
-from console.cli import analysis, audio, calibrate, doctor, export, images, load, runs, stacks, view
+from console.cli import (
+    analysis,
+    audio,
+    calibrate,
+    doctor,
+    export,
+    images,
+    load,
+    rest,
+    runs,
+    stacks,
+    view,
+)
 from console.cli.common import INTERRUPTED, UserError, known_errors
 
 app = typer.Typer(
@@ -52,6 +64,7 @@ load.register(app)
 calibrate.register(app)
 runs.register(app)
 analysis.register(app)
+app.add_typer(rest.app, name="rest")
 app.add_typer(audio.app, name="audio")
 
 

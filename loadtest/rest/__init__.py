@@ -1,0 +1,1 @@
+"""The REST suite: how many files a second ``POST /v1/audio/transcriptions`` transcribes."""
