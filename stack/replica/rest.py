@@ -52,6 +52,9 @@ UPLOAD_PAUSE: Final = 30.0
 UPLOAD_SECONDS: Final = 600.0
 """Seconds that an upload takes at most."""
 
+READ_OUT_SECONDS: Final = 10.0
+"""Seconds for which the rest of an upload is read that has been refused."""
+
 READ_PAUSE: Final = 60.0
 """Seconds in which a client reads nothing of its stream, after which it is given up."""
 
@@ -106,7 +109,11 @@ class Transcriptions:
         return response
 
     async def _serve(self, request: Request) -> Response:
-        terms, scheduler = self._admit(request)
+        try:
+            terms, scheduler = self._admit(request)
+        except RefusedError:
+            await _read_out(request)
+            raise
         self.running += 1
         async with contextlib.AsyncExitStack() as release:
             release.callback(self._over)
@@ -228,6 +235,21 @@ class _Streaming(StreamingResponse):
             # The server closes the connection of an answer that was not completed.
             with contextlib.suppress(TimeoutError):
                 await super().__call__(scope, receive, sent)
+
+
+async def _read_out(request: Request) -> None:
+    """Read what a refused client still sends.
+
+    A connection that is closed before that is reset, and the answer is lost with it.
+    """
+    received = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READ_OUT_SECONDS):
+            while received <= MAX_BODY_BYTES:
+                message = await request.receive()
+                received += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    break
 
 
 async def _unless_gone(request: Request, working: Awaitable[_T]) -> _T:

@@ -122,6 +122,21 @@ def test_a_client_that_leaves_while_it_sends(running, wait_until):
     wait_until(lambda: nothing_left(running), "the end")
 
 
+def test_a_refused_upload_is_read_so_that_its_answer_arrives(running):
+    body = bytes(8 * 1024 * 1024)  # more than the sockets' buffers hold
+    head = (
+        f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        "Origin: http://elsewhere.example\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", running.port), timeout=20) as client:
+        client.sendall(head.encode() + body)
+        answer = b""
+        while part := client.recv(4096):
+            answer += part
+    assert answer.startswith(b"HTTP/1.1 403 ")
+    assert b"other origins" in answer
+
+
 def test_an_upload_that_stands_still_gives_up_its_place(running, monkeypatch, wait_until):
     monkeypatch.setattr(rest, "UPLOAD_PAUSE", 0.2)
     with socket.create_connection(("127.0.0.1", running.port), timeout=20) as client:
