@@ -358,12 +358,14 @@ def stopping_in_order(
         view.note("Stopping; what was measured is kept (Ctrl-C again to give up at once).")
 
     loop = asyncio.get_running_loop()
-    for number in _ENDING:
+    # What nohup has us ignore stays ignored.
+    ending = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    for number in ending:
         loop.add_signal_handler(number, stop)
     try:
         yield lambda: asked
     finally:
-        for number in _ENDING:
+        for number in ending:
             loop.remove_signal_handler(number)
 
 

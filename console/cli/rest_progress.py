@@ -52,10 +52,7 @@ class RestView:
         """Print what is worth a line, or change the moving one."""
         match event:
             case RestStarted():
-                self.note(
-                    f"POST {event.plan.url}, {amount_text(event.plan)}; the first, not counted, "
-                    "warm up"
-                )
+                self.note(f"POST {event.plan.url}, {amount_text(event.plan)} after a warm-up")
             case RestNote():
                 self.note(event.text)
             case RestStepStarted():

@@ -24,6 +24,7 @@ MAX_ANSWER: Final = 8 * 1024 * 1024
 MAX_TRANSCRIPT: Final = 100_000
 """Characters of a transcript that are kept."""
 _MAX_REPLICA_NAME: Final = 64
+_HIDDEN: Final = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +147,9 @@ class RestClient:
         return Answer(
             latency=latency,
             status=status,
-            replica=shown(replica)[:_MAX_REPLICA_NAME] if replica else None,
+            replica=self._clean(replica)[:_MAX_REPLICA_NAME] if replica else None,
             failure=failure,
-            detail=self._without_key(detail),
+            detail=self._clean(detail),
             transcript=transcript,
         )
 
@@ -158,7 +159,10 @@ class RestClient:
         """Return failure, detail and transcript of a whole answer."""
         failure = of_status(response.status_code)
         if failure is RestFailure.REDIRECT:
-            return failure, shown(response.headers.get("Location", "")), None
+            return failure, response.headers.get("Location", ""), None
+        if self._key and data is not None:
+            # Before anything is cut short, or half a key would pass.
+            data = data.replace(self._key.encode(), _HIDDEN.encode())
         if failure is not None:
             return failure, _complaint(data or b""), None
         if data is None:
@@ -168,9 +172,9 @@ class RestClient:
         except ValueError as error:
             return RestFailure.BAD_ANSWER, str(error), None
 
-    def _without_key(self, detail: str) -> str:
-        # Servers repeat a wrong key in their complaints.
-        return detail.replace(self._key, "***") if self._key else detail
+    def _clean(self, text: str) -> str:
+        """Return a stranger's text fit to be shown: some repeat the key that they refuse."""
+        return shown(text.replace(self._key, _HIDDEN) if self._key else text)
 
     def explain(self, answer: Answer) -> str:
         """Say what a failed request's answer means and what to do."""
@@ -224,12 +228,12 @@ def _complaint(data: bytes) -> str:
         answer = json.loads(text)
     except (ValueError, RecursionError):
         # Pages of HTML say less than the status does.
-        return "" if text.lstrip()[:1] == "<" else shown(text)
+        return "" if text.lstrip()[:1] == "<" else text
     if isinstance(answer, dict):
         for name in ("error", "detail", "message"):
             said = answer.get(name)
             if isinstance(said, dict):
                 said = said.get("message")
             if isinstance(said, str):
-                return shown(said)
-    return shown(text)
+                return said
+    return text

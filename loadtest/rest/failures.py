@@ -89,7 +89,8 @@ def of_status(status: int) -> RestFailure | None:
 def of_error(error: httpx.HTTPError) -> tuple[RestFailure, str]:
     """Return why a request that got no answer failed, and the cause in a few words."""
     causes = list(_causes(error))
-    detail = shown(str(causes[-1]) or type(causes[-1]).__name__)
+    system = [one.strerror for one in causes if isinstance(one, OSError) and one.strerror]
+    detail = shown((system[-1] if system else str(error)).rstrip("."))
     if isinstance(error, httpx.TimeoutException):
         return RestFailure.TIMEOUT, detail
     for cause in causes:
