@@ -13,17 +13,12 @@ from loadtest.rest.failures import explain
 from loadtest.rest.plan import MAX_CONCURRENCY, REQUESTS_A_CLIENT, RestKind, RestPlan
 from loadtest.rest.report import Ended, RestReport, RestStatus, RestStep, SingleConclusion
 from loadtest.rest.store import RestEntry
-from loadtest.verdict import clients_text
+from loadtest.verdict import clients_text, replicas_text
 
 _STATUS_NOTE: Final = {
     RestStatus.UNFINISHED: "It still goes on, or was cut off: the finished steps are here.",
     RestStatus.STOPPED: "It was stopped; what was measured until then is here.",
 }
-
-
-def replicas_text(count: int) -> str:
-    """Return ``1 replica``, ``2 replicas``."""
-    return f"{count} replica{'' if count == 1 else 's'}"
 
 
 def step_name(step: RestStep) -> str:
@@ -96,7 +91,7 @@ def _figures(report: RestReport) -> RenderableType:
     scaling = report.configuration.kind is RestKind.SCALING
     table = figure_table(
         "replicas" if scaling else "clients",
-        *("requests", "success", "RPS", "audio s/s", "real time", "WER"),
+        *("requests", "success", "RPS", "audio s/s", "RTF", "WER"),
         *(("efficiency",) if scaling else ()),
     )
     best = report.single.best_concurrency if report.single else None
@@ -170,7 +165,7 @@ def _distortions(steps: Sequence[RestStep]) -> list[str]:
     names = ", ".join(str(step.replicas or step.concurrency) for step in late)
     unit = "replicas" if late[0].replicas else "clients"
     return [
-        f"With {names} {unit} this client itself was late or short of CPU: there latencies are too "
+        f"With {names} {unit} whisperctl itself was late or short of CPU: latencies there are too "
         "large and RPS too small. Run it where it has a core to itself."
     ]
 
@@ -195,7 +190,21 @@ def rest_sentences(report: RestReport) -> list[str]:
             f"{replicas_text(last.replicas or 0)} do {times:.2f} times the work of one: scaling "
             f"efficiency {format_figure(last.summary.efficiency, Unit.FRACTION)}."
         )
+    if times_cores := _shared_cores(report, last.replicas or 0):
+        lines.append(times_cores)
     return lines
+
+
+def _shared_cores(report: RestReport, most: int) -> str:
+    """Say why replicas of one machine can't go on adding up, where they share its cores."""
+    cores, stack = report.environment.get("cores"), report.stack or {}
+    on_cpu = not report.environment.get("gpus") or stack.get("replica", {}).get("device") == "cpu"
+    if not isinstance(cores, int) or not stack or not on_cpu or most + 1 < cores:
+        return ""
+    return (
+        f"Replicas, balancer and whisperctl itself share this machine's {cores} cores: replicas "
+        "beyond them add little."
+    )
 
 
 def _best(report: RestReport, found: SingleConclusion) -> str:
@@ -206,6 +215,9 @@ def _best(report: RestReport, found: SingleConclusion) -> str:
         )
     text = f"Best concurrency: {clients_text(found.best_concurrency)}, {rate(found.best_rps)} RPS."
     if found.best_concurrency == found.max_rps_concurrency:
+        more = [step for step in report.steps if (step.summary.rps or 0.0) > (found.max_rps or 0.0)]
+        if more:
+            return f"{text} Steps with more RPS don't count: too many requests failed."
         return f"{text} No step did more."
     return (
         f"{text} The most was {rate(found.max_rps)} RPS, with "

@@ -167,6 +167,11 @@ def failures_sentence(runs: Sequence[Run]) -> str:
     return f"{failed} of {ended} session{'' if ended == 1 else 's'} failed: {why}."
 
 
+def replicas_text(count: int) -> str:
+    """Return ``1 replica``, ``2 replicas``."""
+    return f"{count} replica{'' if count == 1 else 's'}"
+
+
 def clients_text(number: int) -> str:
     """Write a number of clients."""
     return f"{number} client{'' if number == 1 else 's'}"

@@ -1,14 +1,10 @@
 """``whisperctl rest``: how many files a second a server transcribes over HTTP."""
 
-import os
 from collections.abc import Sequence
-from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
-from pydantic import ValidationError
 
 from console.cli.common import (
     DEFAULT_RESULTS,
@@ -17,29 +13,19 @@ from console.cli.common import (
     JsonOption,
     NameOption,
     ResultsOption,
-    UserError,
     engine_for,
     out,
     print_json,
     run_async,
 )
-from console.cli.load import parse_clients, stopping_in_order
-from console.cli.rest_progress import RestView
+from console.cli.load import parse_clients
+from console.cli.rest_bench import Bench, Result
 from console.rest_render import rest_details, rest_list
-from console.target import StackTarget
-from loadtest.rest.events import RestFinished
-from loadtest.rest.plan import MAX_CONCURRENCY, AnswerFormat, RestKind, RestPlan, ladder
-from loadtest.rest.report import RestReport
-from loadtest.rest.scaling import ScalingSuite, measurable
+from loadtest.rest.plan import MAX_CONCURRENCY, AnswerFormat
+from loadtest.rest.scaling import measurable
 from loadtest.rest.store import RestStore
-from loadtest.rest.suite import SingleSuite, Suite
-from loadtest.shards import LoadError
-from stack.engine import Engine
 from stack.spec import DEFAULT_STACK_NAME, KEY_VARIABLE
-from stack.status import StackState
 from test_audio import CLIPS_DIRECTORY
-
-MAX_KEY = 4096
 
 app = typer.Typer(
     help="Measure the REST endpoint: requests a second, latency, scaling.", no_args_is_help=True
@@ -74,6 +60,10 @@ _KeyFile = Annotated[
 _MaxConcurrency = Annotated[
     int, typer.Option("--max-concurrency", min=1, max=MAX_CONCURRENCY, help="The last step's.")
 ]
+_MinSuccess = Annotated[
+    float,
+    typer.Option("--min-success", min=0, max=1, help="A step with fewer successes doesn't count."),
+]
 _Workers = Annotated[str, typer.Option("--workers", help="Counts of replicas, such as 1,2,3.")]
 _Concurrency = Annotated[
     int,
@@ -95,6 +85,7 @@ def _single(
         ),
     ] = None,
     max_concurrency: _MaxConcurrency = 64,
+    min_success: _MinSuccess = 0.99,
     requests: _Requests = 100,
     duration: _Duration = None,
     warm_up: _WarmUp = None,
@@ -118,8 +109,9 @@ def _single(
     options = _options(
         requests, duration, warm_up, model, language, response_format, timeout, audio_dir, seed
     )
-    bench = _Bench(engine_for(name, engine), results_dir, api_key_file, options, label)
-    _end([run_async(bench.single(url, max_concurrency, as_json=as_json))], as_json=as_json)
+    bench = Bench(engine_for(name, engine), results_dir, api_key_file, options, label)
+    single = bench.single(url, max_concurrency, min_success, as_json=as_json)
+    _end([run_async(single)], as_json=as_json)
 
 
 @app.command("scaling")
@@ -147,7 +139,7 @@ def _scaling(
     options = _options(
         requests, duration, warm_up, model, language, response_format, timeout, audio_dir, seed
     )
-    bench = _Bench(engine_for(name, engine), results_dir, api_key_file, options, label)
+    bench = Bench(engine_for(name, engine), results_dir, api_key_file, options, label)
     _end([run_async(bench.scaling(counts, concurrency, as_json=as_json))], as_json=as_json)
 
 
@@ -156,6 +148,7 @@ def _all(
     workers: _Workers = "1,2,3",
     concurrency: _Concurrency = 4,
     max_concurrency: _MaxConcurrency = 64,
+    min_success: _MinSuccess = 0.99,
     requests: _Requests = 100,
     duration: _Duration = None,
     warm_up: _WarmUp = None,
@@ -177,12 +170,12 @@ def _all(
     options = _options(
         requests, duration, warm_up, model, language, response_format, timeout, audio_dir, seed
     )
-    bench = _Bench(engine_for(name, engine), results_dir, api_key_file, options, label)
+    bench = Bench(engine_for(name, engine), results_dir, api_key_file, options, label)
 
-    async def both() -> list["_Result"]:
+    async def both() -> list[Result]:
         # What would stop the second part should not wait for the first.
         measurable(await bench.engine.status())
-        first = await bench.single(None, max_concurrency, as_json=as_json)
+        first = await bench.single(None, max_concurrency, min_success, as_json=as_json)
         if first.stopped:
             return [first]
         return [first, await bench.scaling(counts, concurrency, as_json=as_json)]
@@ -257,118 +250,7 @@ def _options(
     }
 
 
-def make_rest_plan(**values: Any) -> RestPlan:
-    """Build a plan from command-line values; raises UserError (exit 2) that names the bad one."""
-    try:
-        return RestPlan(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else "plan"
-        option = {"concurrencies": "concurrency", "audio_directory": "audio-dir"}.get(field, field)
-        said = first["msg"].removeprefix("Value error, ")
-        raise UserError(
-            f"--{option.replace('_', '-')} is not usable: {said[:1].lower()}{said[1:]}.",
-            exit_code=2,
-        ) from None
-
-
-def read_key(file: Path | None) -> str | None:
-    """Return the API key: of the file, else of the environment; raises UserError."""
-    if file is None:
-        source, key = KEY_VARIABLE, os.environ.get(KEY_VARIABLE, "").strip()
-        if not key:
-            return None
-    else:
-        source = f"--api-key-file {file}"
-        try:
-            with file.open("rb") as opened:
-                key = opened.read(MAX_KEY + 1).decode("ascii", "replace").strip()
-        except OSError as error:
-            raise UserError(f"{source} can't be read: {error.strerror}.", exit_code=2) from None
-    # What a header can't carry must not come back in an error that repeats it.
-    if not key or len(key) > MAX_KEY or not all("!" <= letter <= "~" for letter in key):
-        raise UserError(f"{source} holds no key: it should be one word of ASCII.", exit_code=2)
-    return key
-
-
-class _Result:
-    """What a measurement came to, on the way to the exit code."""
-
-    def __init__(self, report: RestReport, *, stopped: bool) -> None:
-        self.report, self.stopped = report, stopped
-
-
-class _Bench:
-    """One command's measurements: where they go, with which key and options."""
-
-    def __init__(
-        self,
-        engine: Engine,
-        results: Path,
-        key_file: Path | None,
-        options: dict[str, Any],
-        label: str,
-    ) -> None:
-        self.engine = engine
-        self._results = results
-        self._key = read_key(key_file)
-        self._options = options | {"label": label}
-
-    async def single(self, url: str | None, largest: int, *, as_json: bool) -> _Result:
-        url = url if url is not None else await self._stack_url()
-        plan = make_rest_plan(
-            kind=RestKind.SINGLE, url=url, concurrencies=ladder(largest), **self._options
-        )
-        suite = SingleSuite(plan, **await self._place(plan))
-        return await self._follow(suite, as_json=as_json)
-
-    async def scaling(self, workers: Sequence[int], concurrency: int, *, as_json: bool) -> _Result:
-        measurable(await self.engine.status())
-        plan = make_rest_plan(
-            kind=RestKind.SCALING,
-            url=await self._stack_url(),
-            concurrencies=(concurrency,),
-            workers=workers,
-            **self._options,
-        )
-        suite = ScalingSuite(plan, self.engine, **await self._place(plan))
-        return await self._follow(suite, as_json=as_json)
-
-    async def _stack_url(self) -> str:
-        status = await self.engine.status()
-        if status.state is StackState.ABSENT or status.balancer is None:
-            raise LoadError(
-                f"There is no stack '{status.name}' to measure; bring one up with "
-                "'whisperctl up', or name a server with 'rest single --url'."
-            )
-        return f"http://{status.balancer.address}"
-
-    async def _place(self, plan: RestPlan) -> dict[str, Any]:
-        parts = urlsplit(plan.url)
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        target = StackTarget(self.engine, parts.hostname or "", port)
-        return {
-            "results_directory": self._results,
-            "api_key": self._key,
-            "facts": await target.describe(),
-        }
-
-    @staticmethod
-    async def _follow(suite: Suite, *, as_json: bool) -> _Result:
-        again = suite.stop if isinstance(suite, ScalingSuite) else None
-        with (
-            RestView(as_json=as_json) as view,
-            stopping_in_order(suite, view, again=again) as stopped,
-        ):
-            async with aclosing(suite.run()) as events:
-                async for event in events:
-                    view.show(event)
-                    if isinstance(event, RestFinished) and not as_json:
-                        view.finish(event)
-        return _Result(suite.report, stopped=stopped())
-
-
-def _end(results: Sequence[_Result], *, as_json: bool) -> None:
+def _end(results: Sequence[Result], *, as_json: bool) -> None:
     """Print what scripts read, and give the exit code: 1 where not one request succeeded."""
     if as_json:
         data = [result.report.model_dump(mode="json", by_alias=True) for result in results]

@@ -6,7 +6,7 @@ from typing import Self
 
 from rich.console import Console
 
-from console.rest_render import amount_text, replicas_text, rest_details, rest_step_line
+from console.rest_render import amount_text, rest_details, rest_step_line
 from loadtest.rest.events import (
     RestEvent,
     RestFinished,
@@ -16,7 +16,7 @@ from loadtest.rest.events import (
     RestStepFinished,
     RestStepStarted,
 )
-from loadtest.verdict import clients_text
+from loadtest.verdict import clients_text, replicas_text
 
 
 class RestView:
@@ -52,7 +52,8 @@ class RestView:
         """Print what is worth a line, or change the moving one."""
         match event:
             case RestStarted():
-                self.note(f"POST {event.plan.url}, {amount_text(event.plan)} after a warm-up")
+                self.note(f"POST {event.plan.url}")
+                self.note(f"{amount_text(event.plan)}, each after a warm-up that doesn't count")
             case RestNote():
                 self.note(event.text)
             case RestStepStarted():

@@ -5,7 +5,7 @@ import json
 import random
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final, Self
@@ -13,7 +13,7 @@ from typing import Final, Self
 import httpx
 
 from loadtest.clips import Clip
-from loadtest.rest.failures import RestFailure, explain, of_error, of_status, shown
+from loadtest.rest.failures import RestFailure, explain, of_status, shown
 from loadtest.rest.plan import AnswerFormat, RestPlan
 from stack.protocol import REPLICA_HEADER
 
@@ -136,7 +136,7 @@ class RestClient:
         except TimeoutError:
             failure = RestFailure.TIMEOUT
         except httpx.HTTPError as error:
-            failure, detail = of_error(error)
+            failure, detail = failure_of(error)
         latency = time.monotonic() - started
         status = response.status_code if response is not None else None
         replica = response.headers.get(REPLICA_HEADER) if response is not None else None
@@ -187,6 +187,38 @@ class RestClient:
             status=answer.status,
             detail=answer.detail,
         )
+
+
+def failure_of(error: httpx.HTTPError) -> tuple[RestFailure, str]:
+    """Return why a request that got no answer failed, and the cause in a few words."""
+    causes = list(_causes(error))
+    system = [one.strerror for one in causes if isinstance(one, OSError) and one.strerror]
+    detail = shown((system[-1] if system else str(error)).rstrip("."))
+    if isinstance(error, httpx.TimeoutException):
+        return RestFailure.TIMEOUT, detail
+    for cause in causes:
+        if isinstance(cause, ssl.SSLError):
+            return RestFailure.TLS, shown(cause.reason or str(cause))
+        if isinstance(cause, ConnectionRefusedError):
+            return RestFailure.REFUSED, detail
+    if isinstance(error, httpx.ConnectError):
+        return RestFailure.UNREACHABLE, detail
+    return RestFailure.DISCONNECTED, detail
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and everything it came from, the outermost first."""
+    waiting: list[BaseException] = [error]
+    seen: set[int] = set()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        if isinstance(one, BaseExceptionGroup):
+            waiting.extend(one.exceptions)
+        waiting.extend(cause for cause in (one.__context__, one.__cause__) if cause is not None)
 
 
 async def _read(response: httpx.Response) -> bytes | None:

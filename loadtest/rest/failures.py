@@ -1,12 +1,8 @@
 """Why a request failed, and what to do about it: the one fixed list. Pure."""
 
-import ssl
-from collections.abc import Iterator
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Final
-
-import httpx
 
 DETAIL_LENGTH: Final = 300
 
@@ -84,38 +80,6 @@ def of_status(status: int) -> RestFailure | None:
     if status >= 400:
         return RestFailure.BAD_REQUEST
     return RestFailure.REDIRECT if status >= 300 else RestFailure.BAD_ANSWER
-
-
-def of_error(error: httpx.HTTPError) -> tuple[RestFailure, str]:
-    """Return why a request that got no answer failed, and the cause in a few words."""
-    causes = list(_causes(error))
-    system = [one.strerror for one in causes if isinstance(one, OSError) and one.strerror]
-    detail = shown((system[-1] if system else str(error)).rstrip("."))
-    if isinstance(error, httpx.TimeoutException):
-        return RestFailure.TIMEOUT, detail
-    for cause in causes:
-        if isinstance(cause, ssl.SSLError):
-            return RestFailure.TLS, shown(cause.reason or str(cause))
-        if isinstance(cause, ConnectionRefusedError):
-            return RestFailure.REFUSED, detail
-    if isinstance(error, httpx.ConnectError):
-        return RestFailure.UNREACHABLE, detail
-    return RestFailure.DISCONNECTED, detail
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and everything it came from, the outermost first."""
-    waiting: list[BaseException] = [error]
-    seen: set[int] = set()
-    while waiting:
-        one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        if isinstance(one, BaseExceptionGroup):
-            waiting.extend(one.exceptions)
-        waiting.extend(cause for cause in (one.__context__, one.__cause__) if cause is not None)
 
 
 def shown(text: str) -> str:

@@ -13,9 +13,10 @@ from loadtest.rest.plan import RestPlan
 from loadtest.rest.suite import Suite
 from loadtest.rest.summary import conclude_scaling, efficiency
 from loadtest.shards import LoadError
+from loadtest.verdict import replicas_text
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec, Strategy
-from stack.status import StackState, StackStatus
+from stack.status import ReplicaState, StackState, StackStatus
 
 SCALE_TIMEOUT: Final = 600.0
 """Seconds for replicas to load their model and warm up."""
@@ -71,8 +72,12 @@ class ScalingSuite(Suite):
         former = self._asked = measurable(await self._engine.status()).replicas
         try:
             for workers in self.plan.workers:
+                if self.stopped:
+                    break
                 if workers != self._asked:
-                    yield RestNote(f"Scaling '{self._engine.stack_name}' to {_replicas(workers)} …")
+                    yield RestNote(
+                        f"Scaling '{self._engine.stack_name}' to {replicas_text(workers)} …"
+                    )
                 status = await self._scale(workers)
                 if self.stopped:
                     break
@@ -99,15 +104,23 @@ class ScalingSuite(Suite):
         # Only looks. Cut off in the middle, Engine.scale might still write its count down after
         # the former one has been put back.
         deadline = time.monotonic() + SCALE_TIMEOUT
+        restarts: dict[str, int] = {}
         while True:
             status = await self._engine.status()
+            for replica in status.replicas:
+                before = restarts.setdefault(replica.name, replica.restarts)
+                if replica.state is ReplicaState.DEAD and replica.restarts > before + 1:
+                    raise LoadError(
+                        f"{replica.name} dies again and again: {replica.detail or 'see its log'}; "
+                        f"see 'whisperctl logs {replica.name}'."
+                    )
             if status.spec is None or status.state is StackState.STOPPING:
                 raise LoadError(f"Stack '{self._engine.stack_name}' was taken down meanwhile.")
             if len(status.replicas) == workers and status.state is StackState.READY:
                 return status
             if time.monotonic() > deadline:
                 raise LoadError(
-                    f"Stack '{self._engine.stack_name}' did not get {_replicas(workers)} ready "
+                    f"Stack '{self._engine.stack_name}' did not get {replicas_text(workers)} ready "
                     f"within {SCALE_TIMEOUT:g} s; see 'whisperctl logs'."
                 )
             with suppress(TimeoutError):
@@ -122,10 +135,8 @@ class ScalingSuite(Suite):
             if status.spec is None or status.state in (StackState.ABSENT, StackState.STOPPING):
                 return f"Stack '{name}' was taken down meanwhile."
             if status.spec.replicas not in (self._asked, former):
-                return (
-                    f"Stack '{name}' was scaled to {_replicas(status.spec.replicas)} by someone "
-                    "else meanwhile, and is left so."
-                )
+                count = replicas_text(status.spec.replicas)
+                return f"Someone else scaled stack '{name}' to {count} meanwhile: it is left so."
             if status.spec.replicas == former:
                 return ""
             # Once written down, the stack's supervisor does it whatever becomes of this process.
@@ -133,17 +144,13 @@ class ScalingSuite(Suite):
             await self._until_ready(former, self._impatient)
         except StackError as error:
             raise LoadError(
-                f"Stack '{name}' could not be put back to {_replicas(former)}: {error} Then try "
-                f"'whisperctl scale {former} --name {name}'."
+                f"Stack '{name}' could not be put back to {replicas_text(former)}: {error} "
+                f"Then try 'whisperctl scale {former} --name {name}'."
             ) from None
-        return f"Stack '{name}' has its {_replicas(former)} again."
+        return f"Stack '{name}' has its {replicas_text(former)} again."
 
     def _conclude(self) -> None:
         base = conclude_scaling(self.report.steps)
         self.report.scaling = base
         for step in self.report.steps:
             step.summary.efficiency = efficiency(step, base)
-
-
-def _replicas(count: int) -> str:
-    return f"{count} replica{'' if count == 1 else 's'}"

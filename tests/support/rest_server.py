@@ -46,7 +46,7 @@ class RestServer:
         self.keys.append(request.headers.get("authorization", ""))
         headers = {}
         if self.replicas:
-            headers["X-Replica"] = self.replicas[len(self.files) % len(self.replicas)]
+            headers["X-Replica"] = self.replicas[len(self.keys) % len(self.replicas)]
         async with request.form() as form:
             self.files.append(form["file"].filename)  # type: ignore[union-attr, arg-type]
             fields = {name: str(value) for name, value in form.items() if name != "file"}
