@@ -175,7 +175,9 @@ def rest_sentences(report: RestReport) -> list[str]:
     if report.single is not None:
         return [_best(report, report.single), _why_ended(report, report.single.ended)]
     if report.scaling is None or report.scaling.base_rps is None:
-        return ["No scaling can be told: no step was whole with a success."] * bool(report.steps)
+        return ["Nothing can be said of scaling: no step was finished with a success."] * bool(
+            report.steps
+        )
     base = report.scaling
     lines = []
     if base.base_workers != 1:

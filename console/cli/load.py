@@ -359,7 +359,8 @@ def stopping_in_order(
 
     loop = asyncio.get_running_loop()
     # What nohup has us ignore stays ignored.
-    ending = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    ending = _ENDING[:-1] if nohup else _ENDING
     for number in ending:
         loop.add_signal_handler(number, stop)
     try:

@@ -21,8 +21,10 @@ MARGIN: Final = 0.05
 """RPS that differ by less are taken as the same: steps of a hundred requests repeat no better."""
 FLAT_RUNGS: Final = 2
 """Rungs in a row without growth after which a ladder is climbed no further."""
-LATE_SHARE: Final = 0.1
-"""Client lateness (p99) over this share of the median latency distorts a step ..."""
+LATE_P99: Final = 0.2
+"""Client lateness whose p99 is over this share of the median latency distorts a step's tail ..."""
+LATE_MEAN: Final = 0.05
+"""... one whose mean is over this share distorts its RPS ..."""
 LATE_FLOOR: Final = 0.002
 """... unless it is under these seconds: an event loop's timers are no finer than 1 ms."""
 FULL_CORE: Final = 0.9
@@ -83,9 +85,11 @@ def summarise(samples: Sequence[RequestSample], client: ClientLoad, *, cut_off: 
 def _distorted(client: ClientLoad, median: float | None) -> bool:
     lateness = distribution(client.lateness)
     # A short step has no p99; then the largest must do.
-    late = lateness.p99 if lateness.p99 is not None else lateness.max
-    allowed = max(LATE_FLOOR, LATE_SHARE * (median or 0.0))
-    return client.cpu >= FULL_CORE or (late is not None and late > allowed)
+    tail = lateness.p99 if lateness.p99 is not None else lateness.max
+    return client.cpu >= FULL_CORE or any(
+        late is not None and late > max(LATE_FLOOR, share * (median or 0.0))
+        for late, share in ((tail, LATE_P99), (lateness.mean, LATE_MEAN))
+    )
 
 
 def counts(step: RestStep, min_success: float) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from support.engine import FakeEngine
 from support.rest_server import RestServer, free_port
 from support.rest_suites import finish, follow
+from support.stacks import eventually
 
 from loadtest.rest.events import RestEvent, RestNote, RestStepFinished, RestStepStarted
 from loadtest.rest.plan import RestKind, RestPlan
@@ -19,12 +20,58 @@ from loadtest.rest.store import RestStore
 from loadtest.shards import LoadError
 from stack.engine import StackError
 from stack.spec import BalancerSpec, StackSpec, Strategy
+from stack.status import ReplicaState, StackState, StackStatus
 
 MakePlan = Callable[..., RestPlan]
 
 
 def scaling(plan: RestPlan, engine: FakeEngine, results: Path) -> ScalingSuite:
     return ScalingSuite(plan, engine, results_directory=results)
+
+
+class SlowEngine(FakeEngine):
+    """An engine whose last replica is never ready when it has just been scaled."""
+
+    state = ReplicaState.STARTING
+    deaths = 0
+
+    async def status(self) -> StackStatus:
+        status = await super().status()
+        if not self.calls:
+            return status
+        self.deaths += self.state is ReplicaState.DEAD
+        update = {"state": self.state, "restarts": self.deaths, "detail": "no memory"}
+        last = status.replicas[-1].model_copy(update=update)
+        update = {"replicas": (*status.replicas[:-1], last), "state": StackState.DEGRADED}
+        return status.model_copy(update=update)
+
+
+async def test_a_stop_does_not_wait_for_replicas_and_a_second_not_for_the_former_ones(
+    server: RestServer, make_scaling_plan: MakePlan, tmp_path: Path
+) -> None:
+    engine = SlowEngine(up=StackSpec(replicas=2))
+    suite = scaling(make_scaling_plan(server.url), engine, tmp_path)
+    running = asyncio.create_task(finish(suite))
+    await eventually(lambda: engine.calls == ["scale 1"], "the scaling")
+    suite.stop()
+    await eventually(lambda: engine.calls == ["scale 1", "scale 2"], "the former count")
+    assert not running.done()  # it waits until the stack is as it was
+    suite.stop()
+    report, _ = await asyncio.wait_for(running, 20)
+    assert report.status is RestStatus.STOPPED
+    assert report.steps == []
+    assert engine.calls == ["scale 1", "scale 2"]
+
+
+async def test_a_replica_that_dies_again_and_again_is_not_waited_for(
+    server: RestServer, make_scaling_plan: MakePlan, tmp_path: Path
+) -> None:
+    engine = SlowEngine(up=StackSpec(replicas=2))
+    engine.state = ReplicaState.DEAD
+    suite = scaling(make_scaling_plan(server.url), engine, tmp_path)
+    with pytest.raises(LoadError, match=r"replica-\d dies again and again: no memory"):
+        await finish(suite)
+    assert engine.calls == ["scale 1", "scale 2"]
 
 
 @pytest.fixture

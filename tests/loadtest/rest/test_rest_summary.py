@@ -88,8 +88,10 @@ def test_nothing_measured_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("client", "distorted"),
     [
-        (ClientLoad(lateness=[0.009] * 200, cpu=0.1), False),
-        (ClientLoad(lateness=[0.011] * 200, cpu=0.1), True),
+        (ClientLoad(lateness=[0.004] * 200, cpu=0.1), False),
+        (ClientLoad(lateness=[0.006] * 200, cpu=0.1), True),
+        (ClientLoad(lateness=[0.001] * 190 + [0.019] * 10, cpu=0.1), False),
+        (ClientLoad(lateness=[0.001] * 190 + [0.021] * 10, cpu=0.1), True),
         (ClientLoad(lateness=[0.001] * 190 + [0.05] * 10, cpu=0.1), True),
         (ClientLoad(lateness=[0.001] * 20 + [0.05], cpu=0.1), True),  # too few for a p99
         (ClientLoad(lateness=[0.001] * 200, cpu=0.95), True),
