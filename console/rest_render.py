@@ -144,8 +144,6 @@ def rest_failure_lines(report: RestReport) -> list[str]:
     for failure in reasons:
         steps = [step for step in report.steps if failure in step.summary.failures]
         count = sum(step.summary.failures[failure] for step in steps)
-        where = ", ".join(str(step.replicas or step.concurrency) for step in steps)
-        unit = "replicas" if steps[0].replicas else "clients"
         sample = next(one for one in steps[0].samples if one.failure is failure)
         meaning = explain(
             failure,
@@ -154,18 +152,23 @@ def rest_failure_lines(report: RestReport) -> list[str]:
             status=sample.status,
             detail=sample.detail,
         )
-        lines.append(f"{count} failed with {where} {unit}, {failure.value}: {meaning}")
+        lines.append(f"{count} failed with {_names(steps)}, {failure.value}: {meaning}")
     return lines
+
+
+def _names(steps: Sequence[RestStep]) -> str:
+    """Return ``1 client``, ``1, 2 and 4 clients``."""
+    *others, last = steps
+    before = ", ".join(str(step.replicas or step.concurrency) for step in others)
+    return f"{before} and {step_name(last)}" if before else step_name(last)
 
 
 def _distortions(steps: Sequence[RestStep]) -> list[str]:
     late = [step for step in steps if step.summary.client_distorted]
     if not late:
         return []
-    names = ", ".join(str(step.replicas or step.concurrency) for step in late)
-    unit = "replicas" if late[0].replicas else "clients"
     return [
-        f"With {names} {unit} whisperctl itself was late or short of CPU: latencies there are too "
+        f"With {_names(late)} whisperctl itself was late or short of CPU: latencies there are too "
         "large and RPS too small. Run it where it has a core to itself."
     ]
 
@@ -212,8 +215,8 @@ def _shared_cores(report: RestReport, most: int) -> str:
 def _best(report: RestReport, found: SingleConclusion) -> str:
     if found.best_concurrency is None:
         return (
-            "There is no best concurrency: at no step "
-            f"{report.configuration.min_success:.0%} of the requests succeeded."
+            "There is no best concurrency: at no step did "
+            f"{report.configuration.min_success:.0%} of the requests succeed."
         )
     text = f"Best concurrency: {clients_text(found.best_concurrency)}, {rate(found.best_rps)} RPS."
     if found.best_concurrency == found.max_rps_concurrency:

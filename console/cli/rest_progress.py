@@ -2,7 +2,7 @@
 
 import sys
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from rich.console import Console
 
@@ -18,6 +18,9 @@ from loadtest.rest.events import (
 )
 from loadtest.verdict import clients_text, replicas_text
 
+_PLAIN_INTERVAL: Final = 10.0
+"""Seconds between two plain lines: a log should stay readable."""
+
 
 class RestView:
     """Shows events as they come; with ``as_json`` on standard error, so that output is JSON alone.
@@ -30,6 +33,7 @@ class RestView:
         self._console = console or Console(file=stream, highlight=False)
         self._live = self._console.is_terminal and not self._console.is_dumb_terminal
         self._step = ""
+        self._next = _PLAIN_INTERVAL
         self._moving = False
 
     def __enter__(self) -> Self:
@@ -60,9 +64,13 @@ class RestView:
                 self._step = clients_text(event.concurrency)
                 if event.replicas is not None:
                     self._step = replicas_text(event.replicas)
+                self._next = _PLAIN_INTERVAL
                 self._move(f"{self._step:>11}  warming up")
-            case RestProgress():
+            case RestProgress() if self._live:
                 self._move(f"{self._step:>11}  {_progress(event)}")
+            case RestProgress() if event.elapsed >= self._next:
+                self._next += _PLAIN_INTERVAL
+                self.note(f"{self._step:>11}  {_progress(event)}")
             case RestStepFinished():
                 self.note(rest_step_line(event.step))
             case _:

@@ -58,6 +58,7 @@ HOPELESS: Final = frozenset(
         RestFailure.REFUSED,
         RestFailure.UNREACHABLE,
         RestFailure.TLS,
+        RestFailure.DISCONNECTED,
         RestFailure.REDIRECT,
         RestFailure.BAD_REQUEST,
         RestFailure.UNAUTHORIZED,
@@ -121,8 +122,9 @@ _EXPLANATIONS: Final = {
         "its model; try fewer clients or a longer --timeout."
     ),
     RestFailure.DISCONNECTED: (
-        "The server closed the connection before it had answered{why}: it may have died; look "
-        "into its log."
+        "The server closed the connection before it had answered{why}: it may have died, see its "
+        "log; or {url} takes only sessions, or only https: WhisperLive serves files with "
+        "--enable_rest, on its --rest_port (8000)."
     ),
     RestFailure.REDIRECT: (
         "The server sends requests for {url} elsewhere (status {status}), and redirects are not "
@@ -138,11 +140,12 @@ _EXPLANATIONS: Final = {
     ),
     RestFailure.NOT_FOUND: (
         "There is nothing at {url} (404): is the address right, with what comes before "
-        "/audio/transcriptions? WhisperLive serves it only with --enable_rest, on its --rest_port."
+        "/audio/transcriptions? WhisperLive serves it only with --enable_rest, on its --rest_port "
+        "(8000)."
     ),
     RestFailure.METHOD_NOT_ALLOWED: (
         "The server doesn't take POST at {url} (405): is the path right? WhisperLive needs "
-        "--enable_rest, and answers on its --rest_port, not where sessions go."
+        "--enable_rest, and answers on its --rest_port (8000), not where sessions go."
     ),
     RestFailure.TOO_LARGE: (
         "The server takes no files as large as some clips (413): use shorter clips with "

@@ -15,7 +15,7 @@ from typing import Final
 
 from loadtest.clips import usable_clips
 from loadtest.controller import TargetFacts
-from loadtest.rest.client import Body, RestClient, drawn, encode
+from loadtest.rest.client import Answer, Body, RestClient, drawn, encode
 from loadtest.rest.events import (
     RestEvent,
     RestFinished,
@@ -25,7 +25,7 @@ from loadtest.rest.events import (
     RestStepFinished,
     RestStepStarted,
 )
-from loadtest.rest.failures import HOPELESS
+from loadtest.rest.failures import HOPELESS, RestFailure
 from loadtest.rest.measurement import ClosedLoop, order
 from loadtest.rest.plan import RestPlan
 from loadtest.rest.report import Ended, RestReport, RestStatus, RestStep
@@ -104,10 +104,19 @@ class Suite(ABC):
         """Measure all steps."""
 
     async def _probe(self) -> None:
-        """Send one request; raises LoadError for an answer that every other would be like."""
+        """Send one request; raises LoadError for an answer that every other would be like.
+
+        A connection that broke off is tried once more: a replica may just have gone.
+        """
         shortest = min(self._bodies, key=lambda body: body.clip.samples)
         async with RestClient(self.plan, concurrency=1, api_key=self._key) as client:
-            sending = asyncio.create_task(client.send(shortest))
+
+            async def probe() -> Answer:
+                answer = await client.send(shortest)
+                broke_off = answer.failure is RestFailure.DISCONNECTED
+                return await client.send(shortest) if broke_off else answer
+
+            sending = asyncio.create_task(probe())
             stop = asyncio.create_task(self._stopping.wait())
             try:
                 await asyncio.wait({sending, stop}, return_when=asyncio.FIRST_COMPLETED)

@@ -31,6 +31,8 @@ class RestServer:
         self.files: list[str] = []
         """Names of the files that came, in order."""
         self.fields: list[dict[str, str]] = []
+        self.certificate: Path | None = None
+        """A file with key and certificate; without it plain HTTP."""
         self.working = 0
         self.port = 0
         self._free: asyncio.Semaphore | None = None
@@ -101,7 +103,11 @@ class RestServer:
     async def _serve(self, listening: socket.socket) -> None:
         self._free = asyncio.Semaphore(self.slots)
         config = uvicorn.Config(
-            self.app(), log_level="error", lifespan="off", timeout_graceful_shutdown=1
+            self.app(),
+            log_level="error",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ssl_certfile=self.certificate,
         )
         self._server = uvicorn.Server(config)
         await self._server.serve(sockets=[listening])

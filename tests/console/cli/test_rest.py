@@ -1,5 +1,6 @@
 """``whisperctl rest`` as a user meets it: against a server of known speed, and on a real stack."""
 
+import io
 import json
 import os
 import signal
@@ -11,11 +12,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 from support.commands import Command
-from support.rest_server import RestServer, free_port
+from support.rest_server import RestServer, free_port, hanging_up
 from support.runs import write_clip
 
 from console.cli import main
+from console.cli.rest_progress import RestView
+from loadtest.rest.events import RestNote, RestProgress, RestStepStarted
 from loadtest.rest.report import RestReport, RestStatus
 from loadtest.rest.store import RestStore
 from loadtest.store import RunFileError
@@ -154,6 +158,14 @@ def test_what_cannot_be_measured_is_one_sentence(
     assert len(failed.err.splitlines()) == 1
 
 
+def test_a_port_for_sessions_alone_is_said(run: Command, options: tuple[object, ...]) -> None:
+    with hanging_up() as port:  # as a WebSocket server does when it is sent a POST
+        failed = run("rest", "single", "--url", f"http://127.0.0.1:{port}", *options)
+    assert failed.code == 1
+    assert failed.out == ""
+    assert "WhisperLive serves files with --enable_rest, on its --rest_port (8000)." in failed.err
+
+
 def test_nobody_there(run: Command, options: tuple[object, ...]) -> None:
     refused = run("rest", "single", "--url", f"127.0.0.1:{free_port()}", *options)
     assert refused.code == 1
@@ -188,7 +200,7 @@ def test_no_success_at_all_is_a_failure(
     assert failed.code == 1
     assert "There is no best concurrency" in failed.out
     assert failed.out.count("The balancer got no answer from a worker (502)") == 1
-    assert "8 failed with 1 clients, bad gateway" in failed.out.replace("1 client,", "1 clients,")
+    assert "8 failed with 1 client, bad gateway: " in failed.out
 
 
 def test_80_columns_hold_everything(
@@ -207,6 +219,32 @@ def test_80_columns_hold_everything(
     assert "…" not in shown
     figures = next(line for line in lines if line.startswith("1 "))
     assert len(figures.split()) == 9  # clients requests success % RPS audio time WER %
+
+
+def test_a_step_moves_on_a_terminal_and_leaves_lines_elsewhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    events = [
+        RestStepStarted(concurrency=2, replicas=None),
+        *(RestProgress(done=n, failed=1, of=90, elapsed=n, duration=None) for n in range(31)),
+        RestNote("a [word] in brackets"),
+    ]
+    moving, plain = io.StringIO(), io.StringIO()
+    for file, terminal in ((moving, True), (plain, False)):
+        console = Console(file=file, force_terminal=terminal, width=80, highlight=False)
+        with RestView(console=console) as view:
+            for event in events:
+                view.show(event)
+    assert "\r\x1b[2K  2 clients  30 of 90 requests  30 s  1 failed\r\x1b[2Ka [word]" in (
+        moving.getvalue()
+    )
+    assert plain.getvalue() == (
+        "  2 clients  10 of 90 requests  10 s  1 failed\n"
+        "  2 clients  20 of 90 requests  20 s  1 failed\n"
+        "  2 clients  30 of 90 requests  30 s  1 failed\n"
+        "a [word] in brackets\n"
+    )
 
 
 # --- a real stack ---------------------------------------------------------------------------------

@@ -1,6 +1,8 @@
 """Each reason a request can fail for, met on a real socket and explained."""
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +117,37 @@ async def test_no_tls_where_https_is_asked_for(
     answer, said = await ask(make_rest_plan(f"https://127.0.0.1:{server.port}"))
     assert answer.failure is RestFailure.TLS
     assert "https" in said
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A file with a key and a certificate that nobody knows."""
+    if shutil.which("openssl") is None:
+        pytest.skip("needs openssl to make a certificate")
+    files = {name: str(tmp_path / name) for name in ("key", "certificate")}
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", files["key"], "-out", files["certificate"]]
+    subprocess.run(command, check=True, capture_output=True)
+    both = tmp_path / "both"
+    both.write_text("".join(Path(path).read_text() for path in files.values()))
+    return both
+
+
+async def test_a_certificate_of_ones_own(
+    certificate: Path, make_rest_plan: MakePlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = RestServer()
+    server.certificate = certificate
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    with server.running():
+        plan = make_rest_plan(f"https://127.0.0.1:{server.port}")
+        answer, said = await ask(plan)
+        assert answer.failure is RestFailure.TLS
+        assert "SSL_CERT_FILE" in said
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        answer, _ = await ask(plan)
+        assert answer.transcript == "alpha"
 
 
 async def test_a_connection_that_breaks_off(make_rest_plan: MakePlan) -> None:
