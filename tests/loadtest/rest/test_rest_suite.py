@@ -47,10 +47,11 @@ async def test_a_server_of_known_capacity(make_rest_plan: MakePlan, tmp_path: Pa
         assert step.summary.success_rate == 1.0
     assert report.single.max_rps is not None
     assert 0.6 <= report.single.max_rps / capacity <= 1.001
-    if not any(step.summary.client_distorted for step in report.steps):
-        assert report.single.best_concurrency == slots
-        assert [step.concurrency for step in report.steps] == [1, 2, 4, 8, 16]
-        assert report.single.ended is Ended.FLAT
+    # As many clients as slots leave a slot idle while its next request is on its way. On a busy
+    # machine that may cost more than the margin; then twice as many are best, and never fewer.
+    assert report.single.best_concurrency in (slots, 2 * slots)
+    assert report.single.ended is Ended.FLAT
+    assert len(report.steps) in (5, 6)
     # Queueing is in the client's real-time factor; the throughput doesn't change with it.
     four, last = report.steps[2].summary, report.steps[-1].summary
     assert four.throughput is not None
