@@ -58,7 +58,7 @@ _KeyFile = Annotated[
     typer.Option("--api-key-file", help=f"File with the key; without it {KEY_VARIABLE}."),
 ]
 _MaxConcurrency = Annotated[
-    int, typer.Option("--max-concurrency", min=1, max=MAX_CONCURRENCY, help="The last step's.")
+    int, typer.Option("--max-concurrency", min=1, max=MAX_CONCURRENCY, help="Most clients to try.")
 ]
 _MinSuccess = Annotated[
     float,
