@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 from loadtest.calibration.record import load
-from loadtest.plan import LoadPlan
 from stack.supervision.state import state_directory
 
 
@@ -13,9 +12,12 @@ def calibration_path() -> Path:
     return state_directory() / "calibration.json"
 
 
-def calibrated_clients(plan: LoadPlan, environment: dict[str, Any]) -> int | None:
-    """Return how many clients of such a plan this machine drives; None if nobody tried."""
-    calibration = load(calibration_path())
-    if calibration is None or not calibration.holds_for(environment):
+def calibrated_clients(chunk: float | None, environment: dict[str, Any]) -> int | None:
+    """Return how many clients with messages of ``chunk`` seconds this machine drives.
+
+    None if nobody tried, or where the load is none of messages.
+    """
+    calibration = load(calibration_path()) if chunk is not None else None
+    if calibration is None or chunk is None or not calibration.holds_for(environment):
         return None
-    return calibration.clients_at(plan.chunk)
+    return calibration.clients_at(chunk)

@@ -10,7 +10,7 @@ from console.cli.load import follow, stopping_in_order
 from console.cli.progress import progress_view
 from console.render import status_table
 from console.rendering.comparison import comparison_tables
-from console.target import StackTarget
+from console.target import target_of
 from loadtest.comparison.runs import compare
 from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
@@ -57,7 +57,7 @@ async def run_demo(results: Path) -> Verdict:
         plan = demo_plan(results, status.balancer.address)
         steps = ", ".join(str(count) for count in plan.clients)
         console.print(f"\n[bold]2[/]  {steps} clients talk to it, {DEMO_SECONDS:.0f} s each.")
-        controller = LoadController(plan, target=StackTarget(engine, plan))
+        controller = LoadController(plan, target=target_of(engine, plan))
         with progress_view() as view, stopping_in_order(controller, view) as stopped:
             runs = await follow(controller, view)
         if stopped():

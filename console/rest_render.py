@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from console.render import distribution_cells, figure_table
-from loadtest.compare import Unit, format_figure
+from loadtest.figures import Unit, format_figure
 from loadtest.rest.failures import explain
 from loadtest.rest.plan import MAX_CONCURRENCY, REQUESTS_A_CLIENT, RestKind, RestPlan
 from loadtest.rest.report import Ended, RestReport, RestStatus, RestStep, SingleConclusion

@@ -30,10 +30,11 @@ class StackTarget:
     Implements ``loadtest.target.LoadTarget``.
     """
 
-    def __init__(self, engine: Engine, plan: LoadPlan) -> None:
+    def __init__(self, engine: Engine, host: str, port: int, *, chunk: float | None = None) -> None:
         self._engine = engine
-        self._plan = plan
-        self._address = f"{plan.host}:{plan.port}"
+        self._chunk = chunk
+        """Seconds of audio a message, where the load is one of messages."""
+        self._address = f"{host}:{port}"
         self._ours = False
         self._balancer: int | None = None
         self._looked = 0.0
@@ -47,7 +48,7 @@ class StackTarget:
 
         self._machine = MachineReader()
         facts = (await asyncio.to_thread(environment)).model_dump(mode="json")
-        calibrated = calibrated_clients(self._plan, facts)
+        calibrated = calibrated_clients(self._chunk, facts)
         status = await self._engine.status()
         self._ours = (
             status.state is not StackState.ABSENT
@@ -105,3 +106,8 @@ def at_balancer(plan: LoadPlan, status: StackStatus) -> LoadPlan:
         return plan
     host, _, port = status.balancer.address.rpartition(":")
     return plan.model_copy(update={"host": host, "port": int(port)})
+
+
+def target_of(engine: Engine, plan: LoadPlan) -> StackTarget:
+    """Return what a plan's load goes to."""
+    return StackTarget(engine, plan.host, plan.port, chunk=plan.chunk)

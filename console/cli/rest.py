@@ -18,7 +18,7 @@ from console.cli.common import (
     print_json,
     run_async,
 )
-from console.cli.load import parse_clients
+from console.cli.load_options import parse_clients
 from console.cli.rest_bench import Bench, Result
 from console.rest_render import rest_details, rest_list
 from loadtest.rest.plan import MAX_CONCURRENCY, AnswerFormat

@@ -18,7 +18,7 @@ from console.cli.common import (
     run_async,
 )
 from console.cli.stacks import make_spec
-from console.target import StackTarget
+from console.target import target_of
 from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
 from loadtest.store import RunStore
@@ -99,7 +99,7 @@ def make_app(
         spec=spec,
         plan=plan,
         store=RunStore(plan.results_directory),
-        make_controller=lambda plan: LoadController(plan, target=StackTarget(engine, plan)),
+        make_controller=lambda plan: LoadController(plan, target=target_of(engine, plan)),
         demo=demo,
     )
 

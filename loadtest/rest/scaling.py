@@ -7,12 +7,12 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Final
 
-from loadtest.controller import TargetFacts
 from loadtest.rest.events import RestEvent, RestNote
 from loadtest.rest.plan import RestPlan
 from loadtest.rest.suite import Suite
 from loadtest.rest.summary import conclude_scaling, efficiency
 from loadtest.shards import LoadError
+from loadtest.target import TargetFacts
 from loadtest.verdict import replicas_text
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec, Strategy

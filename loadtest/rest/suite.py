@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.clips import usable_clips
-from loadtest.controller import TargetFacts
 from loadtest.rest.client import Answer, Body, RestClient, drawn, encode
 from loadtest.rest.events import (
     RestEvent,
@@ -32,6 +31,7 @@ from loadtest.rest.report import Ended, RestReport, RestStatus, RestStep
 from loadtest.rest.store import RestStore
 from loadtest.rest.summary import climbed_enough, conclude_single, summarise
 from loadtest.shards import LoadError
+from loadtest.target import TargetFacts
 
 _PROGRESS_INTERVAL: Final = 1.0
 _WARM_UP_ROUNDS: Final = 10
