@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pydantic import ValidationError
 
 from loadtest.events import GeneratorEvent, ShardFinished, ShardReady, generator_event
 from loadtest.plan import ClientAssignment, LoadPlan, StepOrder
+from stack.cores import usable_cores
 
 MESSAGES_A_SHARD: Final = 6000
 """Messages a second that one core sends with room to spare; more take more processes."""
@@ -52,9 +52,12 @@ def on_this_machine(plan: LoadPlan) -> GeneratorPlace:
 def step_orders(
     plan: LoadPlan, clients: Sequence[ClientAssignment], place: GeneratorPlace
 ) -> list[StepOrder]:
-    """Deal a step's clients out to as many shards as they need, at most one a core."""
+    """Deal a step's clients out to as many shards as they need, at most one a core.
+
+    Cores that this process may not use don't count: under ``taskset`` there may be only one.
+    """
     needed = math.ceil(len(clients) / plan.chunk / MESSAGES_A_SHARD)
-    shards = max(1, min(needed, os.cpu_count() or 1))
+    shards = max(1, min(needed, usable_cores()))
     host = f"[{place.host}]" if ":" in place.host else place.host
     scheme = "wss" if plan.tls else "ws"
     return [

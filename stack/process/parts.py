@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 
+from stack.cores import usable_cores
 from stack.replica.options import replica_options
 from stack.spec import StackSpec
 from stack.supervision.processes import MODULE, PART_MARK
@@ -24,16 +25,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 def replica_command(spec: StackSpec, name: str, port: int) -> list[str]:
     """Return the command line of one replica."""
-    threads = spec.replica.threads_of(spec.replicas, _cores())
+    threads = spec.replica.threads_of(spec.replicas, usable_cores())
     options = replica_options(spec, name, threads=threads)
     return [*MODULE, "stack.replica", "--host=127.0.0.1", f"--port={port}", *options]
-
-
-def _cores() -> int:
-    """Count the cores that this process may use, not those that the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def balancer_command(spec: StackSpec, config: Path) -> list[str]:
