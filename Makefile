@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help venv dev demo test check format bench bench-intervals bench-replica soak-replica pictures clean lock
+.PHONY: help venv dev demo test check format bench bench-load bench-intervals bench-replica \
+	soak-replica pictures clean lock
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -57,11 +58,26 @@ format: dev ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: venv ## Measurements worth repeating
-	$(BIN)/python -m benchmarks.load_generator
+bench: venv ## How many clients this machine's load generator drives
+	$(BIN)/whisperctl calibrate
 
 bench-intervals: venv ## How often the intervals of a comparison are wrong
 	$(BIN)/python -m benchmarks.intervals $(BENCH_ARGUMENTS)
+
+bench-load: venv .locust-venv/.installed ## Our load generator beside Locust and a plain script, on one core each
+	$(BIN)/python -m benchmarks.streams $(BENCH_ARGUMENTS)
+
+# Locust is no dependency: it has an environment of its own.
+.locust-venv/.installed: benchmarks/streams/requirements.txt | $(BIN)/python
+	rm -rf .locust-venv
+ifneq ($(UV),)
+	$(UV) venv --quiet --python $(BIN)/python .locust-venv
+	$(UV) pip install --quiet --python .locust-venv/bin/python -r $<
+else
+	$(BIN)/python -m venv .locust-venv
+	.locust-venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+endif
+	@touch $@
 
 bench-replica: venv ## Our replica beside upstream's server; an hour on a quiet machine
 	$(BIN)/python -m benchmarks.replica $(BENCH_ARGUMENTS)
@@ -79,6 +95,6 @@ lock: dev ## Write the lock files anew (needs uv)
 		--group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## Remove what was built; saved runs stay
-	rm -rf $(VENV) .upstream-venv .upstream-server-venv .pytest_cache .mypy_cache .ruff_cache \
-		.import_linter_cache .coverage .coverage.* dist build snapshot_report.html
+	rm -rf $(VENV) .upstream-venv .upstream-server-venv .locust-venv .pytest_cache .mypy_cache \
+		.ruff_cache .import_linter_cache .coverage .coverage.* dist build snapshot_report.html
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

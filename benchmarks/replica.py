@@ -18,10 +18,10 @@ from rich.console import Console
 
 from benchmarks.figures import LEGEND, capacity_table, figures_table, markdown
 from benchmarks.measuring import REPORTED, Comparison, Settings
+from benchmarks.options import count, counts, fraction, keys, seconds
 from benchmarks.servers import BASELINE, KEYS, Server, end_in_order, make
 from loadtest.capacity import rungs
 from loadtest.clips import ClipError
-from loadtest.plan import MAX_CLIENTS
 from stack.telemetry.environment import environment
 
 LADDER = "1,2,4,8,12,16,24,32,48,64,96,128,192,256"
@@ -37,33 +37,33 @@ def parser() -> argparse.ArgumentParser:
         "server; without it .upstream-server-venv is made.",
         allow_abbrev=False,
     )
-    made.add_argument("--servers", type=_keys, default=list(KEYS), help=f"of {','.join(KEYS)}")
+    made.add_argument(
+        "--servers", type=keys("server", KEYS), default=list(KEYS), help=f"of {','.join(KEYS)}"
+    )
     made.add_argument(
         "--clients",
-        type=_counts,
+        type=counts,
         default=LADDER,
         help="client counts to climb, beside 1, 2, 4 and 8 (%(default)s)",
     )
-    made.add_argument("--max-clients", type=_count, default=256, help="none above (%(default)s)")
-    made.add_argument(
-        "--seconds", type=_seconds, default=15.0, help="audio a session (%(default)s)"
-    )
+    made.add_argument("--max-clients", type=count, default=256, help="none above (%(default)s)")
+    made.add_argument("--seconds", type=seconds, default=15.0, help="audio a session (%(default)s)")
     made.add_argument(
         "--ramp",
-        type=_seconds,
+        type=seconds,
         default=1.0,
         help="seconds over which the sessions of a run start (%(default)s)",
     )
     made.add_argument("--seed", type=int, default=1, help="chooses the clips (%(default)s)")
     made.add_argument(
         "--baseline-sessions",
-        type=_count,
+        type=count,
         default=4,
         help="single sessions with upstream's default mode that give the WER to hold (%(default)s)",
     )
     made.add_argument(
         "--baseline-wer",
-        type=_fraction,
+        type=fraction,
         metavar="FRACTION",
         help="the WER to hold, where upstream's default mode isn't to be measured for it",
     )
@@ -91,45 +91,6 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables there, too")
     return made
-
-
-def _keys(text: str) -> list[str]:
-    keys = list(dict.fromkeys(text.split(",")))
-    for key in keys:
-        if key not in KEYS:
-            raise argparse.ArgumentTypeError(f"no server '{key}'; there are {', '.join(KEYS)}")
-    return keys
-
-
-def _counts(text: str) -> list[int]:
-    return [_count(part) for part in text.split(",")]
-
-
-def _count(text: str) -> int:
-    if not text.strip().isdecimal() or not 1 <= int(text) <= MAX_CLIENTS:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to {MAX_CLIENTS}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    value = _number(text)
-    if not 0.1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds from 0.1 to 3600")
-    return value
-
-
-def _fraction(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a fraction from 0 to 1")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
 
 
 def _setting(text: str) -> tuple[str, Any]:
