@@ -10,7 +10,7 @@ UV := $(shell command -v uv 2>/dev/null)
 	soak-replica pictures clean lock
 
 help: ## Show what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
 
 venv: $(VENV)/.installed ## Install whisperctl into .venv
 

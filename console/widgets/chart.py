@@ -164,7 +164,8 @@ def _scale_clients(figure: Any, clients: Sequence[int]) -> None:
 
 def _scale_levels(figure: Any, top: float, *, height: int) -> None:
     """Give the vertical axis round numbers from 0 on."""
-    step = _round_step(top, 4 if height > 10 else 3)
+    # Where two levels would fall on one row, plotext draws one of them by chance.
+    step = _round_step(top, 4 if height > 10 else 3 if height > 7 else 1)
     levels = [step * number for number in range(int(top / step + 1e-9) + 2)]
     figure.ylim(0, levels[-1])
     figure.yticks(levels, [f"{level:g}" for level in levels])
