@@ -13,6 +13,7 @@ from support.engine import FakeEngine
 from support.load import FakeController
 from support.runs import varied_run
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from console.app import WhisperctlApp
 from console.history import Moment, live_latency
@@ -157,6 +158,8 @@ def test_load_dialog(
         await _settle(pilot)
         await pilot.press("l")
         await until(pilot, lambda: isinstance(pilot.app.screen, LoadDialog))
+        for field in pilot.app.screen.query(Input):
+            field.cursor_blink = False
         await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=size, run_before=ask)
@@ -175,18 +178,6 @@ def test_the_question_before_taking_down(with_data: WhisperctlApp, snap_compare:
     async def ask(pilot: Pilot[Any]) -> None:
         await _settle(pilot)
         await pilot.press("d")
-        await at_rest(pilot)
-
-    assert snap_compare(with_data, terminal_size=(80, 24), run_before=ask)
-
-
-def test_the_load_dialog(with_data: WhisperctlApp, snap_compare: Compare) -> None:
-    async def ask(pilot: Pilot[Any]) -> None:
-        await _settle(pilot)
-        await pilot.press("l")
-        await pilot.pause()
-        for field in pilot.app.screen.query("Input"):
-            field.cursor_blink = False  # type: ignore[attr-defined]
         await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=(80, 24), run_before=ask)
