@@ -21,19 +21,17 @@ from loadtest.plan import ClientAssignment
 from loadtest.runfile import (
     ClientResult,
     Distribution,
-    LoadDistribution,
     Outcome,
-    ResourceSummary,
     Run,
     RunStatus,
     SloVerdict,
     Summary,
     TestConfiguration,
     TimelineRow,
-    WordErrors,
 )
 from loadtest.saturation import WINDOW, still_growing
 from loadtest.statistics import distribution, mean, percentile
+from loadtest.summarising import load_distribution, pooled_words, resources, spreads
 from loadtest.verdict import slo_verdict
 from stack.status import MachineSample, ReplicaSample
 
@@ -260,6 +258,7 @@ class StepRecord:
                 clients, {name for row in self.timeline for name in row.replicas}
             ),
             resources=resources(self.timeline),
+            machine=spreads([row.machine for row in self.timeline if row.machine is not None]),
             generator_cpu=self._cpu_time / total if self._cpu_time is not None and total else None,
             generator_distorted=_distorts(self._lateness, latency, configuration.chunk),
             calibrated_clients=self.header.calibrated_clients,
@@ -289,71 +288,3 @@ def _pooled(clients: list[ClientResult], name: str) -> Any:
         elif value is not None:
             samples.append(value)
     return distribution(samples)
-
-
-def pooled_words(clients: list[ClientResult]) -> WordErrors | None:
-    """Pool the clients' word errors: edits over reference words, never a mean of rates."""
-    counted = [client.wer for client in clients if client.wer is not None]
-    words = sum(errors.reference_words for errors in counted)
-    if not words:
-        return None
-    substitutions = sum(errors.substitutions for errors in counted)
-    deletions = sum(errors.deletions for errors in counted)
-    insertions = sum(errors.insertions for errors in counted)
-    return WordErrors(
-        wer=(substitutions + deletions + insertions) / words,
-        substitutions=substitutions,
-        deletions=deletions,
-        insertions=insertions,
-        reference_words=words,
-    )
-
-
-def load_distribution(clients: list[ClientResult], replicas: set[str]) -> LoadDistribution:
-    """Count sessions per replica over the clients that a replica took.
-
-    ``replicas`` are those known to be there: one that got no session counts, with zero.
-    """
-    taken = [client for client in clients if client.connection_time is not None]
-    sessions = Counter(dict.fromkeys(replicas, 0))
-    sessions.update(client.replica for client in taken if client.replica is not None)
-    unknown = sum(client.replica is None for client in taken)
-    if not sessions.total():
-        return LoadDistribution(sessions=dict(sorted(sessions.items())), unknown=unknown)
-    average = sum(sessions.values()) / len(sessions)
-    return LoadDistribution(
-        sessions=dict(sorted(sessions.items())),
-        unknown=unknown,
-        max_over_mean=max(sessions.values()) / average,
-    )
-
-
-def resources(timeline: list[TimelineRow]) -> dict[str, ResourceSummary]:
-    """Summarise each replica's samples over the timeline."""
-    names = sorted({name for row in timeline for name in row.replicas})
-    return {
-        name: _resources_of([row.replicas[name] for row in timeline if name in row.replicas])
-        for name in names
-    }
-
-
-def _resources_of(samples: list[ReplicaSample]) -> ResourceSummary:
-    cpu = [sample.cpu for sample in samples if sample.cpu is not None]
-    memory = [sample.memory for sample in samples if sample.memory is not None]
-    gpu_memory = [sample.gpu_memory for sample in samples if sample.gpu_memory is not None]
-    gpu = [sample.gpu_utilisation for sample in samples if sample.gpu_utilisation is not None]
-    sessions = [sample.sessions for sample in samples if sample.sessions is not None]
-    queue = [sample.queue_depth for sample in samples if sample.queue_depth is not None]
-    return ResourceSummary(
-        cpu_mean=mean(cpu),
-        cpu_peak=max(cpu, default=None),
-        memory_mean=mean(memory),
-        memory_peak=max(memory, default=None),
-        gpu_memory_mean=mean(gpu_memory),
-        gpu_memory_peak=max(gpu_memory, default=None),
-        gpu_utilisation_mean=mean(gpu),
-        gpu_utilisation_peak=max(gpu, default=None),
-        gpu_shared=any(sample.gpu_shared for sample in samples),
-        sessions_peak=max(sessions, default=None),
-        queue_depth_peak=max(queue, default=None),
-    )

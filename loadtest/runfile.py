@@ -143,6 +143,15 @@ class LoadDistribution(_Part):
     """1.0 is perfectly even."""
 
 
+class Spread(_Part):
+    """One figure over the seconds of a run, in the unit of its field in the timeline."""
+
+    mean: float
+    p95: float | None = None
+    """None under 20 seconds."""
+    peak: float
+
+
 class ResourceSummary(_Part):
     """What one replica used over the run."""
 
@@ -161,6 +170,8 @@ class ResourceSummary(_Part):
     """The card's figures, not the replica's own."""
     sessions_peak: int | None = None
     queue_depth_peak: int | None = None
+    spread: dict[str, Spread] = {}
+    """Every figure of the replica's samples, by the name of its field there."""
 
 
 class SloVerdict(_Part):
@@ -202,6 +213,8 @@ class Summary(_Part):
     wer: WordErrors | None = None
     load_distribution: LoadDistribution = LoadDistribution()
     resources: dict[str, ResourceSummary] = {}
+    machine: dict[str, Spread] = {}
+    """Figures of the machine that the load came from, by the names of their fields."""
     generator_cpu: float | None = None
     """Mean fraction of one core that the generator processes used together."""
     generator_distorted: bool = False

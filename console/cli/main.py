@@ -20,6 +20,7 @@ from console.cli import (
     export,
     images,
     load,
+    metrics,
     rest,
     runs,
     stacks,
@@ -62,6 +63,7 @@ export.register(app)
 doctor.register(app)
 load.register(app)
 calibrate.register(app)
+metrics.register(app)
 runs.register(app)
 analysis.register(app)
 app.add_typer(rest.app, name="rest")

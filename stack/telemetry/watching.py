@@ -1,0 +1,77 @@
+"""Looks at a stack once a second, for whoever wants to know how it is now."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from stack.engine import Engine, StackError
+from stack.status import MachineSample, ReplicaSample, StackStatus
+from stack.telemetry.machine import MachineReader
+
+INTERVAL: Final = 1.0
+_TIMEOUT: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A stack and its figures at one moment."""
+
+    status: StackStatus
+    replicas: Mapping[str, ReplicaSample]
+    machine: MachineSample
+    taken_at: float
+    """Monotonic seconds."""
+
+
+class StackWatch:
+    """Keeps the latest look; one that fails leaves the one before, which grows old."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._machine = MachineReader()
+        self.latest: Look | None = None
+        self.problem: str | None = None
+        """Why the last look failed, in a sentence."""
+
+    async def run(self) -> None:
+        """Look on and on; ends only when it is cancelled."""
+        begun = time.monotonic()
+        while True:
+            try:
+                async with asyncio.timeout(_TIMEOUT):
+                    self.latest = await self._look()
+                self.problem = None
+            except StackError as error:
+                self.problem = str(error)
+            except (OSError, TimeoutError):
+                self.problem = f"The stack did not answer within {_TIMEOUT:g} s."
+            passed = time.monotonic() - begun
+            # A look that took too long is not caught up with.
+            await asyncio.sleep(INTERVAL - passed % INTERVAL)
+
+    async def _look(self) -> Look:
+        status = await self._engine.status()
+        balancer = status.balancer.pid if status.balancer else None
+        replicas, machine = await asyncio.gather(
+            self._engine.stats() if status.replicas else _nothing(),
+            asyncio.to_thread(self._machine.read, balancer),
+        )
+        return Look(status, replicas, machine, time.monotonic())
+
+
+async def _nothing() -> Mapping[str, ReplicaSample]:
+    return {}
+
+
+async def watched(watch: StackWatch, stop: asyncio.Event) -> None:
+    """Run a watch until ``stop`` is set."""
+    task = asyncio.create_task(watch.run())
+    try:
+        await stop.wait()
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
