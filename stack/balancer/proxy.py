@@ -28,6 +28,9 @@ ANSWER_TIMEOUT: Final = 60.0
 """Seconds a replica may take for its answer's head."""
 PENALTY: Final = 2.0
 """Seconds for which a replica that could not be reached is tried last."""
+LINGER: Final = 5.0
+"""Seconds in which the rest of an upload is read after its answer: a connection that is closed with
+bytes unread is reset, and the answer is lost with it."""
 BLOCK: Final = 64 * 1024
 STATUS_PATH: Final = "/balancer/status"
 
@@ -96,7 +99,7 @@ class Balancer:
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             pass  # either side went away: that is theirs to do
         except _BadRequestError as error:
-            await _answer(writer, "400 Bad Request", {"error": str(error)})
+            await _refuse((reader, writer), "400 Bad Request", str(error))
         finally:
             self._tasks.discard(task)
             writer.close()
@@ -132,10 +135,10 @@ class Balancer:
                 return
             finally:
                 self._open[target.name] -= 1
-        await _answer(
-            writer,
+        await _refuse(
+            (reader, writer),
             "503 Service Unavailable",
-            {"error": "No replica takes sessions now; try again in a moment."},
+            "No replica takes sessions now; try again in a moment.",
         )
 
     async def _connect(self, target: Target) -> Streams | None:
@@ -165,21 +168,19 @@ class Balancer:
             upload = asyncio.create_task(_upload(reader, upstream_writer))
             try:
                 answer = await _read_head(upstream_reader, ANSWER_TIMEOUT)
-            except (TimeoutError, _BadRequestError):
+            except (ConnectionError, asyncio.IncompleteReadError, TimeoutError, _BadRequestError):
                 answer = None
             if answer is None:
                 self._failed[target.name] += 1
-                await _answer(
-                    writer, "502 Bad Gateway", {"error": f"{target.name} did not answer."}
-                )
+                await _end(upload)
+                await _refuse(client, "502 Bad Gateway", f"{target.name} did not answer.")
                 return
             writer.write(_name_replica(answer, target.name))
             # The replica's end is the end. A client that has only finished sending still listens.
             await _copy(upstream_reader, writer)
         finally:
             if upload is not None:
-                upload.cancel()
-                await asyncio.gather(upload, return_exceptions=True)
+                await _end(upload)
             upstream_writer.close()
 
     def status(self) -> dict[str, object]:
@@ -271,12 +272,29 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
             writer.write_eof()
 
 
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def _upload(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Pass a client's bytes on; a client that broke off breaks the replica's connection too."""
     try:
         await _copy(reader, writer)
     except OSError:
         writer.transport.abort()
+
+
+async def _refuse(client: Streams, status: str, why: str) -> None:
+    """Answer what goes to no replica, or came back from none, and read what still comes of it."""
+    reader, writer = client
+    await _answer(writer, status, {"error": why})
+    with suppress(OSError, TimeoutError):
+        if writer.can_write_eof():
+            writer.write_eof()
+        async with asyncio.timeout(LINGER):
+            while await reader.read(BLOCK):
+                pass
 
 
 async def _answer(writer: asyncio.StreamWriter, status: str, body: dict[str, object]) -> None:

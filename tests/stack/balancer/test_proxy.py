@@ -284,6 +284,40 @@ async def test_a_replica_that_gives_no_answer_is_a_bad_gateway() -> None:
     assert answer.startswith(b"HTTP/1.1 502 ")
 
 
+async def upload(port: int, size: int) -> bytes:
+    """Post a large body without waiting for the answer, as most clients do; return the answer."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
+
+    async def send() -> None:
+        with contextlib.suppress(OSError):
+            writer.write(head.encode())
+            for _ in range(0, size, 65536):
+                writer.write(bytes(65536))
+                await writer.drain()
+
+    sending = asyncio.create_task(send())
+    try:
+        return await asyncio.wait_for(reader.read(), 20)
+    finally:
+        await sending
+        writer.close()
+
+
+@pytest.mark.parametrize("kind", ["no replica", "no answer"])
+async def test_an_early_answer_reaches_who_still_uploads(kind: str) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    targets = [target("a", server.sockets[0].getsockname()[1])] if kind != "no replica" else []
+    expected = b"503" if kind == "no replica" else b"502"
+    async with server, balancing(*targets) as (_, port):
+        answers = await asyncio.gather(*(upload(port, 4 * 2**20) for _ in range(20)))
+    assert [answer.split(b" ")[1:2] for answer in answers] == [[expected]] * 20
+
+
 async def test_a_client_that_breaks_off_frees_the_replica(echoes: list[Target]) -> None:
     async with balancing(echoes[0]) as (balancer, port):
         session = await connect(f"ws://127.0.0.1:{port}/")
