@@ -100,3 +100,24 @@ def spreads(samples: Sequence[BaseModel]) -> dict[str, Spread]:
                 mean=sum(values) / len(values), p95=percentile(values, 95), peak=max(values)
             )
     return found
+
+
+def together(timeline: Sequence[TimelineRow], figure: str) -> list[float]:
+    """Return a figure of all replicas together, second by second, where it is known.
+
+    Peaks of single replicas fall into different seconds: added up they would be a peak that never
+    was. A card's shared figure counts once, not once a replica.
+    """
+    seconds = []
+    for row in timeline:
+        known = [
+            (float(value), sample.gpu_shared)
+            for sample in row.replicas.values()
+            if (value := getattr(sample, figure)) is not None
+        ]
+        if not known:
+            continue
+        shared = figure.startswith("gpu") and any(of_card for _, of_card in known)
+        values = [value for value, _ in known]
+        seconds.append(max(values) if shared else sum(values))
+    return seconds

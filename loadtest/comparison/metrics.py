@@ -13,6 +13,7 @@ from loadtest.comparison.intervals import (
 from loadtest.comparison.model import Direction, Estimate, MetricRow
 from loadtest.figures import Unit
 from loadtest.runfile import Distribution, Run
+from loadtest.summarising import together
 
 SMALLEST_TIME: Final = 0.010
 """Seconds that nobody notices in a transcript; a message of audio is ten times as long."""
@@ -55,6 +56,15 @@ class Pair:
     first_replicates: Replicates
     other_replicates: Replicates
     paired: bool
+
+
+_USED: Final = (
+    ("CPU", "cpu", Unit.CORES),
+    ("memory", "memory", Unit.BYTES),
+    ("GPU memory", "gpu_memory", Unit.BYTES),
+    ("GPU", "gpu_utilisation", Unit.FRACTION),
+)
+"""Of all replicas together: a row's name, the figure in a sample, its unit."""
 
 
 def judged_rows(runs: Sequence[Run], pairs: Sequence[Pair]) -> list[MetricRow]:
@@ -133,13 +143,10 @@ def described_rows(runs: Sequence[Run]) -> list[MetricRow]:
             lambda run: run.summary.load_distribution.max_over_mean,
         ),
         row("slip p99", Unit.SECONDS, lambda run: run.summary.slip.p99),
-        row("CPU, mean", Unit.CORES, lambda run: over_replicas(run, "cpu_mean")),
-        row("memory, peak", Unit.BYTES, lambda run: over_replicas(run, "memory_peak")),
-        row("GPU memory, peak", Unit.BYTES, lambda run: over_replicas(run, "gpu_memory_peak")),
-        row(
-            "GPU, mean",
-            Unit.FRACTION,
-            lambda run: over_replicas(run, "gpu_utilisation_mean"),
+        *(
+            MetricRow(f"{name}, {part}", "", unit, [used(run, figure, part) for run in runs])
+            for name, figure, unit in _USED
+            for part in ("mean", "peak")
         ),
     ]
     # A row that no run knows anything of says nothing.
@@ -157,8 +164,16 @@ def success_rate(run: Run) -> float | None:
     return run.summary.successful_clients / ended if ended else None
 
 
-def over_replicas(run: Run, name: str) -> float | None:
-    """Add a figure up over the replicas; a card's shared figure counts once, not once a replica."""
+def used(run: Run, figure: str, part: str) -> float | None:
+    """Return the ``mean`` or ``peak`` of what all replicas used together."""
+    seconds = together(run.timeline, figure)
+    if seconds:
+        return max(seconds) if part == "peak" else sum(seconds) / len(seconds)
+    return _from_summary(run, f"{figure}_{part}")
+
+
+def _from_summary(run: Run, name: str) -> float | None:
+    """Add up what the summary says of each replica, where a run has no timeline."""
     found = [
         (getattr(resources, name), resources.gpu_shared)
         for resources in run.summary.resources.values()

@@ -1,6 +1,5 @@
 """Runs held against their SLO, and what their timelines come to."""
 
-import pytest
 from support.runs import client_result, example_run
 
 from loadtest.plan import Slo
@@ -8,10 +7,8 @@ from loadtest.runfile import (
     Failure,
     Outcome,
     RunStatus,
-    TimelineRow,
 )
 from loadtest.verdict import demo_verdict, series_verdict
-from stack.status import ReplicaSample
 
 
 def test_the_slo_names_each_limit_that_was_missed() -> None:
@@ -74,34 +71,3 @@ def test_the_demonstration_passes_only_with_every_session_and_low_wer() -> None:
     assert not demo_verdict([unknown]).passed
     stopped = example_run("f", status=RunStatus.STOPPED)
     assert not demo_verdict([example_run("a"), stopped]).passed
-
-
-def test_resources_are_summarised_over_the_timeline() -> None:
-    from loadtest.recording import resources  # noqa: PLC0415
-
-    rows = [
-        TimelineRow(
-            time=float(second),
-            sessions=1,
-            replicas={
-                "replica-1": ReplicaSample(
-                    cpu=second / 10,
-                    memory=second,
-                    gpu_memory=10 * second,
-                    gpu_utilisation=0.5,
-                    sessions=second,
-                    queue_depth=second,
-                ),
-                "replica-2": ReplicaSample(),
-            },
-        )
-        for second in range(1, 5)
-    ]
-    found = resources(rows)
-    assert found["replica-1"].cpu_mean == pytest.approx(0.25)
-    assert found["replica-1"].memory_peak == 4
-    assert found["replica-1"].gpu_memory_peak == 40
-    assert found["replica-1"].sessions_peak == 4
-    # Unknown stays unknown.
-    assert found["replica-2"].cpu_mean is None
-    assert found["replica-2"].memory_peak is None
