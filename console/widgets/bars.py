@@ -97,14 +97,22 @@ class Events(RichLog):
         super().__init__(id=id, max_lines=500, wrap=True, markup=False, auto_scroll=True)
         self.can_focus = False
         self._shown: Happening | None = None
+        self._live: Live | None = None
+        self._wrapped_at = 0
 
     def on_resize(self, event: Resize) -> None:
-        """Keep the newest in view."""
+        """Wrap the lines anew for another width, and keep the newest in view."""
         super().on_resize(event)
+        if self._live is not None and self._wrapped_at not in {0, event.size.width}:
+            self.clear()
+            self._shown = None
+            self.show(self._live)
+        self._wrapped_at = event.size.width
         self.scroll_end(animate=False)
 
     def show(self, live: Live) -> None:
         """Append what is new in a snapshot."""
+        self._live = live
         fresh: list[Happening] = []
         for happening in reversed(live.happenings):
             if happening is self._shown:

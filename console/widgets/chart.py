@@ -21,6 +21,8 @@ FINE = "braille"
 
 
 _NEAR = 4.0
+_GONE = 5.0
+"""Seconds without a value after which a live line is named no more."""
 _WINDOWS = (30, 60, 120, 300, 600, 1800, 3600)
 """Seconds that the time axis may span."""
 
@@ -135,6 +137,8 @@ class Chart(Vertical):
         signs = {FINE: "━", "dot": "•"}
         names = []
         for number, line in enumerate(lines[:8]):
+            if not drawing.since and not drawing.clients and line.points[0][-1] < -_GONE:
+                continue  # its last value is not the present one
             marker = FINE if len(lines) == 1 else MARKERS[number % len(MARKERS)]
             names.append(f"{signs.get(marker, marker)} {line.name} {line.points[1][-1]:.3g}")
         if drawing.limit is not None:

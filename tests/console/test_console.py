@@ -16,6 +16,7 @@ from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, Question
 from console.screens.logs import LogScreen
 from console.screens.runs import RunsScreen
+from console.widgets.bars import Events
 from console.widgets.chart import Chart
 from console.widgets.replica_table import ReplicaTable
 from loadtest.plan import DEFAULT_MAX_CLIENTS
@@ -361,3 +362,16 @@ async def test_a_demonstration_left_early_has_not_passed(
         await pilot.press("d")
         await until(pilot, lambda: app.return_code is not None)
     assert app.return_code == 1
+
+
+async def test_events_are_wrapped_anew_for_another_width(make_app: Apps) -> None:
+    app = make_app()
+    async with running(app, size=(140, 45)) as pilot:
+        app.happened("trial", "word " * 30)
+        log = app.screen.query_one(Events)
+        await until(pilot, lambda: any("trial" in line.text for line in log.lines))
+        wide = len(log.lines)
+        await pilot.resize_terminal(80, 45)
+        await until(pilot, lambda: len(log.lines) > wide)
+        assert all(len(line.text.rstrip()) <= 80 for line in log.lines)
+        assert sum("trial" in line.text for line in log.lines) == 1

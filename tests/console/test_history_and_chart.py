@@ -85,3 +85,24 @@ async def test_a_chart_without_data_says_what_to_do() -> None:
         picture = app.export_screenshot()
         assert "now" in picture
         assert "press" not in picture
+
+
+async def test_a_replica_that_is_gone_leaves_the_legend_but_not_the_chart() -> None:
+    class Host(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Chart("sessions", id="chart")
+
+    app = Host()
+    async with app.run_test(size=(80, 20)) as pilot:
+        chart = app.query_one(Chart)
+        there = Line("replica-1", ([-20.0, -10.0, 0.0], [1.0, 2.0, 3.0]))
+        gone = Line("replica-2", ([-20.0, -10.0], [4.0, 5.0]))
+        chart.show(Drawing(lines=[there, gone], empty=""))
+        chart.redraw()
+        await pilot.pause()
+        assert "replica-1 3" in str(chart.border_subtitle)
+        assert "replica-2" not in str(chart.border_subtitle)
+        # Of a run that is over, all lines have their names.
+        chart.show(Drawing(lines=[gone], empty="", since=True))
+        chart.redraw()
+        assert "replica-2 5" in str(chart.border_subtitle)
