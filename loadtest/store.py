@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from loadtest.journal import JOURNAL_SUFFIX, JournalError, JournalInUseError, recover_run
 from loadtest.runfile import SCHEMA_VERSION, Run
 from stack.files import write_atomically
+from stack.validation import first_problem
 
 MAX_RUN_BYTES: Final = 512 * 1024 * 1024
 
@@ -226,9 +227,8 @@ def read_saved(path: Path, model: type[Saved], *, schema: int, what: str) -> Sav
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise RunFileError(f"{path.name} is broken at {field}: {first['msg']}.") from None
+        field, what = first_problem(error)
+        raise RunFileError(f"{path.name} is broken at {field}: {what}.") from None
 
 
 def _json_problem(error: ValueError) -> str:

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from stack.validation import first_problem
+
 SAMPLE_RATE: Final = 16_000
 """Samples a second of every stream; the protocol knows no other rate."""
 
@@ -113,11 +115,6 @@ class SessionOptions(BaseModel):
     audio_format: AudioFormat = AudioFormat.FLOAT32
 
 
-def _plain(message: str) -> str:
-    """Say what pydantic says as a person would: 'it should be' instead of 'Input should be'."""
-    return message.replace("Input should", "it should").replace("String should", "it should")
-
-
 def parse_options(message: str | bytes) -> SessionOptions:
     """Parse a client's first message; raises ProtocolError that names the field at fault."""
     if len(message) > MAX_OPTIONS_BYTES:
@@ -135,13 +132,13 @@ def parse_options(message: str | bytes) -> SessionOptions:
     try:
         return SessionOptions.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "options"
+        where, what = first_problem(error)
+        field = where or "options"
         uid = given.get("uid")
-        if first["type"] == "missing":
+        if error.errors()[0]["type"] == "missing":
             text = f"Option '{field}' is missing; send it in the first message."
         else:
-            text = f"Option '{field}' is not usable: {_plain(first['msg'])}."
+            text = f"Option '{field}' is not usable: {what}."
         raise ProtocolError(text, uid[:256] if isinstance(uid, str) else "") from None
 
 
@@ -285,9 +282,6 @@ def parse_server_message(text: str | bytes) -> ServerMessage:
         if raw.get("message") == "DISCONNECT":
             return Disconnect(uid=uid)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ProtocolError(
-            f"The server's field '{field}' is not usable: {first['msg']}."
-        ) from None
+        field, what = first_problem(error)
+        raise ProtocolError(f"The server's field '{field}' is not usable: {what}.") from None
     raise ProtocolError(f"The server sent an unknown message with the keys {sorted(raw)[:8]}.")

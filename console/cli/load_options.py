@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from console.cli.common import UserError
 from loadtest.plan import LoadPlan
+from stack.validation import first_problem
 
 
 def parse_clients(text: str, option: str = "--clients") -> tuple[int, ...]:
@@ -28,9 +29,9 @@ def make_plan(**values: Any) -> LoadPlan:
     try:
         return LoadPlan(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]).replace("_", "-") if first["loc"] else "plan"
-        raise UserError(f"--{option} is not usable: {first['msg'].lower()}.", exit_code=2) from None
+        where, what = first_problem(error)
+        option = where.partition(".")[0].replace("_", "-") or "plan"
+        raise UserError(f"--{option} is not usable: {what}.", exit_code=2) from None
 
 
 def read_address(

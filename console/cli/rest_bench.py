@@ -22,6 +22,7 @@ from loadtest.shards import LoadError
 from stack.engine import Engine
 from stack.spec import KEY_VARIABLE
 from stack.status import StackState
+from stack.validation import first_problem
 
 MAX_KEY = 4096
 
@@ -31,12 +32,11 @@ def make_rest_plan(**values: Any) -> RestPlan:
     try:
         return RestPlan(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0]) if first["loc"] else "plan"
+        where, what = first_problem(error)
+        field = where.partition(".")[0] or "plan"
         option = {"concurrencies": "concurrency", "audio_directory": "audio-dir"}.get(field, field)
-        said = first["msg"].removeprefix("Value error, ")
         raise UserError(
-            f"--{option.replace('_', '-')} is not usable: {said[:1].lower()}{said[1:]}.",
+            f"--{option.replace('_', '-')} is not usable: {what}.",
             exit_code=2,
         ) from None
 

@@ -39,6 +39,7 @@ from stack.spec import (
     Strategy,
 )
 from stack.status import ReplicaSample, StackState, StackStatus
+from stack.validation import first_problem
 
 DEFAULT_REPLICAS = 2
 
@@ -85,11 +86,10 @@ def make_spec(
             drain_timeout=drain_timeout,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][-1]).replace("_", "-")
-        raise UserError(
-            f"--{option} {first['input']!r} is not usable: {first['msg'].lower()}.", exit_code=2
-        ) from None
+        where, what = first_problem(error)
+        option = where.rpartition(".")[2].replace("_", "-")
+        given = error.errors()[0]["input"]
+        raise UserError(f"--{option} {given!r} is not usable: {what}.", exit_code=2) from None
 
 
 def _up(

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Checkbox, Input, Label
 
 from loadtest.plan import DEFAULT_MAX_CLIENTS, LoadPlan
+from stack.validation import first_problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +121,8 @@ class LoadDialog(ModalScreen[LoadPlan | None]):
         try:
             return LoadPlan.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise ValueError(f"{first['loc'][0]}: {first['msg']}.") from None
+            where, what = first_problem(error)
+            raise ValueError(f"{where.partition('.')[0]} is not usable: {what}.") from None
 
     @on(Input.Changed)
     @on(Checkbox.Changed)

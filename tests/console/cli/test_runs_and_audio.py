@@ -147,7 +147,7 @@ def test_markdown_of_runs(run: Command, two_series: Path) -> None:
         (b"\xff\xfe\x00", "no UTF-8 text"),
         (b"[]", "no schema number"),
         (b'{"schema": 7}', "has schema 7"),
-        (b'{"schema": 1, "run_id": "x"}', "is broken at series_id: Field required"),
+        (b'{"schema": 1, "run_id": "x"}', "is broken at series_id: field required"),
         (b"[" * 100_000, "nested too deep"),
     ],
 )
