@@ -8,16 +8,13 @@ from rich.text import Text
 
 from console.rendering.markdown import bullets, escaped, markdown_table
 from loadtest.analysis.model import Analysis, StepFigures
-from loadtest.figures import Unit, format_figure
-
-_HEADER = (
-    *("clients", "ok", "median", "p95", "p99", "word p95", "WER"),
-    *("even", "CPU", "GPU", "SLO"),
-)
-LEGEND = (
-    "Latency in seconds, of the newest audio in each update; word p95: of each word. "
-    "even: the busiest replica's sessions over the mean, 1.00 is even. CPU: of all the machine's "
-    "cores."
+from loadtest.analysis.words import (
+    STEP_HEADER,
+    STEP_LEGEND,
+    bottleneck_sentence,
+    failures_sentence,
+    known_columns,
+    step_cells,
 )
 
 
@@ -38,26 +35,8 @@ def analysis_tables(analysis: Analysis) -> Group:
     if analysis.warnings:
         lines.append(Text())
         lines += [Text(f"! {warning}", style="yellow") for warning in analysis.warnings]
-    lines += [Text(), _table(analysis.steps), Text(LEGEND, style="dim")]
+    lines += [Text(), _table(analysis.steps), Text(STEP_LEGEND, style="dim")]
     return Group(*lines)
-
-
-def bottleneck_sentence(analysis: Analysis) -> str:
-    """Name what broke first, with its figures."""
-    found = analysis.bottleneck
-    if found is None:
-        return "Nothing broke: no step missed the SLO."
-    return f"{found.bottleneck.value}. {found.sentence}"
-
-
-def failures_sentence(analysis: Analysis) -> str:
-    """Count failed sessions by their reasons."""
-    if not analysis.failures:
-        return "none"
-    return ", ".join(
-        f"{count} {reason}"
-        for reason, count in sorted(analysis.failures.items(), key=lambda item: -item[1])
-    )
 
 
 def _labelled(label: str, sentence: str) -> list[Text]:
@@ -65,44 +44,16 @@ def _labelled(label: str, sentence: str) -> list[Text]:
 
 
 def _table(steps: Sequence[StepFigures]) -> Table:
-    shown = [_cells(step) for step in steps]
-    # A column that nobody knows anything of says nothing.
-    known = [
-        column
-        for column in range(len(_HEADER))
-        if column < 2 or any(cells[column] != "–" for cells in shown)
-    ]
+    shown = [step_cells(step) for step in steps]
+    known = known_columns(shown)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in known:
-        table.add_column(_HEADER[column], justify="right", no_wrap=True)
+        table.add_column(STEP_HEADER[column], justify="right", no_wrap=True)
     for step, cells in zip(steps, shown, strict=True):
         row: list[Text | str] = [cells[column] for column in known]
         row[-1] = Text(cells[-1], style={True: "green", False: "red", None: "yellow"}[step.met])
         table.add_row(*row)
     return table
-
-
-def _cells(step: StepFigures) -> list[str]:
-    def seconds(value: float | None) -> str:
-        return format_figure(value, Unit.SECONDS).removesuffix(" s")
-
-    def share(value: float | None) -> str:
-        return "–" if value is None else f"{value * 100:.0f} %"
-
-    verdict = {True: "met", False: "missed", None: step.status}[step.met]
-    return [
-        str(step.clients),
-        f"{step.sessions - step.failed}/{step.sessions}",
-        seconds(step.median),
-        seconds(step.p95),
-        seconds(step.p99),
-        seconds(step.word_p95),
-        "–" if step.wer is None else f"{step.wer * 100:.1f} %",
-        "–" if step.max_over_mean is None else f"{step.max_over_mean:.2f}",
-        share(step.machine_cpu),
-        share(step.gpu_utilisation),
-        verdict,
-    ]
 
 
 def analysis_markdown(analysis: Analysis) -> str:
@@ -120,7 +71,7 @@ def analysis_markdown(analysis: Analysis) -> str:
         f"## {title}",
         escaped(analysis.headline),
         "\n".join(f"- {fact}" for fact in facts),
-        markdown_table(list(_HEADER), [_cells(step) for step in analysis.steps]),
-        bullets([LEGEND]),
+        markdown_table(list(STEP_HEADER), [step_cells(step) for step in analysis.steps]),
+        bullets([STEP_LEGEND]),
     ]
     return "\n\n".join(parts) + "\n"

@@ -85,8 +85,10 @@ def _latencies(clients: Iterable[ClientResult]) -> list[float]:
 
 def _gpu_memory(run: Run, replicas: Sequence[ReplicaFigures]) -> float | None:
     """Return the fraction of the cards' memory in use; a shared figure is a whole card's."""
-    cards = [gpu.get("memory") for gpu in run.environment.get("gpus") or []]
-    room = [memory for memory in cards if isinstance(memory, int) and memory > 0]
+    cards = run.environment.get("gpus")
+    cards = cards if isinstance(cards, list) else []  # as the file has it
+    found = [gpu.get("memory") for gpu in cards if isinstance(gpu, dict)]
+    room = [memory for memory in found if isinstance(memory, int) and memory > 0]
     used = [one.gpu_memory for one in replicas if one.gpu_memory is not None]
     if not room or not used:
         return None

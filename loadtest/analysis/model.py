@@ -90,11 +90,6 @@ class StepFigures:
     """Seconds of audio a session."""
     replicas: list[ReplicaFigures] = field(default_factory=list)
 
-    @property
-    def worst(self) -> float | None:
-        """p95 latency, or what is known in its place."""
-        return self.p95 if self.p95 is not None else self.median
-
 
 @dataclass(frozen=True, slots=True)
 class Analysis:

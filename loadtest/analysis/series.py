@@ -26,12 +26,12 @@ def analyse(runs: Sequence[Run], *, headroom: float = HEADROOM) -> Analysis:
     """Say what a series found; raises ValueError for none at all or for runs of two series."""
     if len({run.series_id for run in runs}) != 1:
         raise ValueError("an analysis is of the runs of one series")
-    ordered = sorted(runs, key=lambda run: (run.test_configuration.num_clients, run.created_at))
+    ordered = by_clients(runs)
     steps = [step_figures(run) for run in ordered]
     failing = next((step for step in steps if step.met is False), None)
     found_capacity = series_capacity(runs)
     capacity = found_capacity.clients
-    judged = failing or _last_whole(steps)
+    judged = examined_step(steps)
     found: list[Finding] = []
     if judged is not None:
         run = ordered[steps.index(judged)]
@@ -61,8 +61,18 @@ def analyse(runs: Sequence[Run], *, headroom: float = HEADROOM) -> Analysis:
     )
 
 
-def _last_whole(steps: Sequence[StepFigures]) -> StepFigures | None:
-    return next((step for step in reversed(steps) if step.met is not None), None)
+def by_clients(runs: Sequence[Run]) -> list[Run]:
+    """Return runs in the order of an analysis' steps: by client count, then by time."""
+    return sorted(runs, key=lambda run: (run.test_configuration.num_clients, run.created_at))
+
+
+def examined_step(steps: Sequence[StepFigures]) -> StepFigures | None:
+    """Return the step that findings are about: the first that missed the SLO, else the last judged.
+
+    None where none was judged.
+    """
+    failing = next((step for step in steps if step.met is False), None)
+    return failing or next((step for step in reversed(steps) if step.met is not None), None)
 
 
 def _first(
@@ -91,25 +101,25 @@ def _inflection(steps: Sequence[StepFigures]) -> tuple[int | None, str]:
     """Find where latency begins to grow faster than load.
 
     That is the first step whose p95 latency is over twice the first step's, and grew by a larger
-    factor since the step before it than the clients did.
+    factor since the step before it than the clients did. Steps without a p95 say nothing: beside
+    others' p95 their median would look like a latency that falls.
     """
-    known = [step for step in steps if step.worst is not None and step.worst > 0]
-    if len({step.clients for step in known}) < 3:
-        return None, "Too few steps to see where latency begins to grow faster than load."
-    first = known[0]
-    for before, step in pairwise(known):
-        if step.clients == before.clients or step.worst is None or before.worst is None:
-            continue
-        grown = step.worst / before.worst
-        if step.worst > _GROWN * (first.worst or 0.0) and grown > step.clients / before.clients:
-            return before.clients, (
-                f"Up to {clients_text(before.clients)} latency grows no faster than load; from "
-                f"{before.clients} to {step.clients} p95 latency grows {grown:.1f} times "
-                f"({format_figure(before.worst, Unit.SECONDS)} to "
-                f"{format_figure(step.worst, Unit.SECONDS)})."
+    known = [(step.clients, step.p95) for step in steps if step.p95]
+    if len({clients for clients, _ in known}) < 3:
+        return None, (
+            "Too few steps with a p95 latency to see where it begins to grow faster than load."
+        )
+    first = known[0][1]
+    for (fewer, before), (clients, after) in pairwise(known):
+        grown = after / before
+        if clients > fewer and after > _GROWN * first and grown > clients / fewer:
+            return fewer, (
+                f"Up to {clients_text(fewer)} latency grows no faster than load; from "
+                f"{fewer} to {clients} p95 latency grows {grown:.1f} times "
+                f"({format_figure(before, Unit.SECONDS)} to {format_figure(after, Unit.SECONDS)})."
             )
     return None, (
-        f"No inflection up to {clients_text(known[-1].clients)}: latency never grew faster than "
+        f"No inflection up to {clients_text(known[-1][0])}: latency never grew faster than "
         "load beyond twice its first value."
     )
 

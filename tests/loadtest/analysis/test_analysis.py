@@ -97,6 +97,21 @@ def test_a_limit_that_was_not_reached_is_not_invented() -> None:
     assert found.advice == ["Go on with more clients, or let --find-capacity look for the limit."]
 
 
+def test_a_step_without_a_p95_bends_no_curve() -> None:
+    # Stopped after a second, with a median only: beside the others' p95 that would be a fall.
+    steps = [step(5, 0.3), step(10, 0.31), step(20, 0.33)]
+    short = step(40, 0.1)
+    short.summary.latency.p95 = short.summary.latency.p99 = None
+    assert analyse([*steps, short]).inflection_sentence.startswith("No inflection up to 20 clients")
+    assert analyse([*steps[:2], short]).inflection_sentence.startswith("Too few steps with a p95")
+
+
+@pytest.mark.parametrize("gpus", ["none", 3, ["card"], [{"memory": "24 GB"}], {"memory": 1}])
+def test_cards_that_no_one_understands_are_no_cards(gpus: object) -> None:
+    run = step(8, 5.0, replica={"gpu_memory": 12 * GIB}, environment={"gpus": gpus})
+    assert analyse([run]).steps[0].gpu_memory is None
+
+
 def test_not_even_one_client() -> None:
     found = analyse([step(1, 5.0)])
     assert found.capacity is None
