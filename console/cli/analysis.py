@@ -1,5 +1,6 @@
 """Commands that say what a series of runs means: analyze, report."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from console.cli.common import (
     out,
     print_json,
 )
+from console.cli.export import write_file
 from console.cli.runs import open_store
 from console.rendering.analysis import analysis_markdown, analysis_tables
 from loadtest.analysis.series import HEADROOM, analyse
@@ -47,6 +49,47 @@ def _analyze(
         out().print(analysis_tables(analysis))
 
 
+def _report(
+    series: SeriesArgument = "latest",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write, or - for standard output; without it report_<series>.html "
+            "beside the runs.",
+        ),
+    ] = None,
+    headroom: HeadroomOption = HEADROOM,
+    with_texts: Annotated[
+        bool,
+        typer.Option(
+            "--with-texts",
+            help="Put in what was said and what was heard: as private as the audio.",
+        ),
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    results_dir: ResultsOption = DEFAULT_RESULTS,
+) -> None:
+    """Write one HTML page on a series, to read, print, or attach: answer, plots, every figure.
+
+    It needs nothing but a browser. Without --output the last report on the series is replaced.
+    """
+    # Only this command draws.
+    from loadtest.report.page import series_page  # noqa: PLC0415
+
+    store = open_store(results_dir)
+    series_id = store.find_series(series)
+    page = series_page(store.load_series(series_id), headroom=headroom, with_texts=with_texts)
+    if output == "-":
+        typer.get_binary_stream("stdout").write(page.encode())
+        return
+    path = Path(output) if output is not None else results_dir / f"report_{series_id}.html"
+    write_file(path, page, force=force or output is None)
+    typer.echo(str(path))
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands on series."""
     app.command("analyze")(_analyze)
+    app.command("report")(_report)

@@ -14,6 +14,7 @@ _NAMES: Final = {
     "chunk": "chunk (s)",
     "ramp": "ramp (s)",
     "duration": "audio a session (s)",
+    "gap": "gap (s)",
     "use_vad": "voice activity detection",
     "audio_format": "audio format",
     "connect_timeout": "connect timeout (s)",
@@ -25,23 +26,45 @@ _NOT_CONFIGURATION: Final = frozenset({"stack", "step", "steps", "environment.cr
 
 def configuration_rows(runs: Sequence[Run]) -> list[ConfigurationRow]:
     """Return what is not the same in all runs, with its value in each."""
-    flat = []
-    for run in runs:
-        settings = run.test_configuration.model_dump(mode="json")
-        entries: dict[str, Any] = {"label": run.label, "status": run.status.value}
-        entries |= _flatten(
-            {key: value for key, value in settings.items() if key not in _NOT_CONFIGURATION}
-        )
-        entries |= _flatten(settings["stack"] or {}, "stack")
-        entries |= _flatten(run.environment, "environment")
-        flat.append(entries)
-    names = list(dict.fromkeys(name for entries in flat for name in entries))
+    flat = [_entries(run) for run in runs]
     rows = []
-    for name in names:
+    for name in _all_names(flat):
         values = ["–" if entries.get(name) is None else str(entries[name]) for entries in flat]
         if len(set(values)) > 1:
-            rows.append(ConfigurationRow(_NAMES.get(name, name.replace("_", " ")), values))
+            rows.append(ConfigurationRow(_shown_name(name), values))
     return rows
+
+
+def shared_configuration(runs: Sequence[Run]) -> dict[str, Any]:
+    """Return what is the same in all runs: names as people read them, and raw values.
+
+    The stack's begin with ``stack``, the machine's with ``environment``.
+    """
+    flat = [_entries(run) for run in runs]
+    return {
+        _shown_name(name): flat[0].get(name)
+        for name in _all_names(flat)
+        if all(entries.get(name) == flat[0].get(name) for entries in flat)
+    }
+
+
+def _entries(run: Run) -> dict[str, Any]:
+    settings = run.test_configuration.model_dump(mode="json")
+    entries: dict[str, Any] = {"label": run.label, "status": run.status.value}
+    entries |= _flatten(
+        {key: value for key, value in settings.items() if key not in _NOT_CONFIGURATION}
+    )
+    entries |= _flatten(settings["stack"] or {}, "stack")
+    entries |= _flatten(run.environment, "environment")
+    return entries
+
+
+def _all_names(flat: Sequence[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(name for entries in flat for name in entries))
+
+
+def _shown_name(name: str) -> str:
+    return _NAMES.get(name, name.replace("_", " "))
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

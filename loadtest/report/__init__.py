@@ -1,0 +1,1 @@
+"""A series as one HTML page that needs nothing but a browser."""
