@@ -88,7 +88,7 @@ th{font-weight:600;white-space:nowrap}
 thead th{border-bottom-color:var(--rule)}
 td.figure{white-space:nowrap}
 .words{text-align:left}
-table .words{min-width:9em}
+td.words:last-child{min-width:17em}
 .met{color:var(--good);font-weight:600}
 .missed{color:var(--bad);font-weight:600}
 footer{margin-top:2.5em;border-top:1px solid var(--rule);padding-top:.8em;font-size:.82rem}
