@@ -79,7 +79,7 @@ def _session_limit(step: StepFigures, spec: StackSpec | None) -> Iterator[Findin
         )
     yield Finding(
         Bottleneck.SESSION_LIMIT,
-        f"{turned_away} of {step.sessions} sessions were turned away (WAIT or 503){limit}.",
+        f"{turned_away} of {step.clients} sessions were turned away (WAIT or 503){limit}.",
     )
 
 

@@ -174,7 +174,7 @@ def test_a_full_house() -> None:
     )
     found = broken(run)
     assert cause(found) is Bottleneck.SESSION_LIMIT
-    assert "3 of 11 sessions were turned away" in found.bottleneck.sentence  # type: ignore[union-attr]
+    assert "3 of 8 sessions were turned away" in found.bottleneck.sentence  # type: ignore[union-attr]
     assert "2 × 4 sessions are let in" in found.bottleneck.sentence  # type: ignore[union-attr]
     assert found.failures == {"wait": 3}
     assert "scale 3" in found.advice[0]
