@@ -46,7 +46,9 @@ demo: venv ## Two replicas transcribe under rising load; the runs are compared
 	$(BIN)/whisperctl demo
 
 test: dev ## All tests, with line coverage of the three packages
-	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGUMENTS)
+	$(BIN)/python -m pytest -m "not alone" -n auto --maxprocesses 4 --dist loadgroup \
+		--cov --cov-report= --cov-fail-under=0 $(PYTEST_ARGUMENTS)
+	$(BIN)/python -m pytest -m alone --cov --cov-append --cov-report=term $(PYTEST_ARGUMENTS)
 
 check: dev ## Lint, format, types, layering
 	$(BIN)/ruff check .

@@ -140,8 +140,11 @@ class LoadController:
         try:
             async with asyncio.timeout(plan.connect_timeout):
                 _, writer = await asyncio.open_connection(plan.host, plan.port)
-        except (OSError, TimeoutError) as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else "no answer"
+        except (OSError, TimeoutError, UnicodeError) as error:
+            # A name such as 'a..b' can't even be written as one of the DNS.
+            why = "no answer" if isinstance(error, TimeoutError) else "no such host"
+            if isinstance(error, OSError) and error.strerror:
+                why = error.strerror
             raise LoadError(
                 f"Nobody listens on {plan.host}:{plan.port} ({why}); bring a stack up with "
                 "'whisperctl up', or name the server with --host and --port."

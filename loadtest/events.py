@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from loadtest.lateness import Lateness
 from loadtest.plan import LoadPlan
 from loadtest.runfile import ClientResult, Run, TimelineRow
 
@@ -45,7 +46,7 @@ class Progress(_Event):
     audio_sent: float
     """Seconds of audio sent by the shard so far."""
     cpu_time: float = 0.0
-    """Seconds of CPU that the process has used so far."""
+    """Seconds of CPU that the process has used since the step's start."""
     backlog: float = 0.0
     """Seconds of audio sent that no text has come for yet, added up over those sessions."""
     latency: dict[int, list[float]] = {}
@@ -59,9 +60,9 @@ class ClientFinished(_Event):
 
     type: Literal["client_finished"] = "client_finished"
     result: ClientResult
-    slip_samples: list[float] = []
+    slip: Lateness = Lateness()
     """Actual minus scheduled send time of every chunk, seconds."""
-    lateness_samples: list[float] = []
+    lateness: Lateness = Lateness()
     """The same, of chunks that waited for nothing but the generator itself: a server that takes no
     more data makes chunks slip, but doesn't make the generator late."""
 
@@ -70,8 +71,10 @@ class ShardFinished(_Event):
     """The shard's last word."""
 
     type: Literal["shard_finished"] = "shard_finished"
+    ended_at: float | None = None
+    """Monotonic second at which its last session ended; working out results takes longer."""
     cpu_time: float
-    """Seconds of CPU the process used."""
+    """Seconds of CPU the process used since the step's start."""
 
 
 GeneratorEvent = Annotated[

@@ -72,7 +72,14 @@ class SessionMeasurement:
         self._completed_before = len(self.completed)
         self._seen.clear()
         self._unfinished = None
+        # A second hearing replaces text of its own connection only.
+        self._final = None
         return start
+
+    @property
+    def progress(self) -> float:
+        """Seconds of the stream up to which text has come."""
+        return self._reached
 
     def update(self, segments: list[Segment], received: float) -> list[float]:
         """Take in one segments message; return its new latency samples (none or one)."""

@@ -84,6 +84,13 @@ class LoadPlan(BaseModel):
     def _chunk_is_whole_samples(self) -> Self:
         if abs(self.chunk * 16_000 - round(self.chunk * 16_000)) > 1e-6:
             raise ValueError("chunk must be a whole number of samples at 16 kHz")
+        if self.find_capacity is not None and self.clients[0] > self.find_capacity:
+            raise ValueError(
+                f"at most {self.find_capacity} clients can't begin with {self.clients[0]}; "
+                "name more with --max-clients"
+            )
+        if self.duration is not None and self.duration < self.chunk:
+            raise ValueError("duration must be at least one chunk long")
         return self
 
 

@@ -17,6 +17,7 @@ from loadtest.events import (
     Progress,
     ShardFinished,
 )
+from loadtest.lateness import PooledLateness
 from loadtest.plan import ClientAssignment
 from loadtest.runfile import (
     ClientResult,
@@ -76,8 +77,8 @@ class StepRecord:
         self._cpu: dict[int, float] = {}
         self._cpu_before: tuple[float, float] | None = None
         self.transcripts: dict[int, str] = {}
-        self._slip: list[float] = []
-        self._lateness: list[float] = []
+        self._slip = PooledLateness()
+        self._lateness = PooledLateness()
         self._cpu_time: float | None = None
 
     def apply(self, event: GeneratorEvent, *, shard: int, elapsed: float) -> None:
@@ -97,8 +98,8 @@ class StepRecord:
                     self._windows.setdefault(int(elapsed // WINDOW), []).extend(samples)
             case ClientFinished():
                 self.results[event.result.client_id] = event.result
-                self._slip.extend(event.slip_samples)
-                self._lateness.extend(event.lateness_samples)
+                self._slip.add(event.slip)
+                self._lateness.add(event.lateness)
             case ShardFinished():
                 self._cpu_time = (self._cpu_time or 0.0) + event.cpu_time
 
@@ -251,7 +252,7 @@ class StepRecord:
             first_result=_pooled(clients, "first_result"),
             finish=_pooled(clients, "finish"),
             connection_time=_pooled(clients, "connection_time"),
-            slip=distribution(self._slip),
+            slip=self._slip.distribution(),
             latency_grew=self._grew(clients),
             wer=pooled_words(clients),
             load_distribution=load_distribution(
@@ -260,18 +261,19 @@ class StepRecord:
             resources=resources(self.timeline),
             machine=spreads([row.machine for row in self.timeline if row.machine is not None]),
             generator_cpu=self._cpu_time / total if self._cpu_time is not None and total else None,
-            generator_distorted=_distorts(self._lateness, latency, configuration.chunk),
+            generator_distorted=_distorts(
+                self._lateness.distribution(), latency, configuration.chunk
+            ),
             calibrated_clients=self.header.calibrated_clients,
         )
 
 
-def _distorts(lateness: list[float], latency: Distribution, chunk: float) -> bool:
+def _distorts(lateness: Distribution, latency: Distribution, chunk: float) -> bool:
     """Tell whether the generator's own lateness spoils what it measured.
 
     It does when its p99 is over half a message, or over 20 ms and a tenth of the p95 latency.
     """
-    spread = distribution(lateness)
-    late = spread.p99 if spread.p99 is not None else spread.max
+    late = lateness.p99 if lateness.p99 is not None else lateness.max
     if late is None:
         return False
     measured = latency.p95 if latency.p95 is not None else latency.max

@@ -73,6 +73,8 @@ class SaturationWatch:
         """Seconds that the step will take."""
         self._samples = 0
         self._late = 0
+        self._since_ramp = 0
+        """Updates since the ramp's end: their rate is that of all clients."""
         self._open: list[float] = []
         self._open_backlog: list[float] = []
         self._medians: list[float] = []
@@ -87,6 +89,7 @@ class SaturationWatch:
             self._late += sum(sample > limit for sample in samples)
         if elapsed >= self._ramp:
             self._open.extend(samples)
+            self._since_ramp += len(samples)
 
     def verdict(self, elapsed: float, *, backlog: float | None, failed: int) -> str | None:
         """Say why the step can't meet its SLO any more; None as long as it may."""
@@ -109,10 +112,11 @@ class SaturationWatch:
 
     def _lateness(self, elapsed: float) -> str | None:
         limit = self._slo.p95_latency
-        if limit is None or self._samples < _MIN_SAMPLES or elapsed <= self._ramp:
+        known = elapsed - self._ramp
+        if limit is None or self._samples < _MIN_SAMPLES or known < WINDOW:
             return None
         left = max(0.0, self._expected - elapsed)
-        coming = self._samples / elapsed * left * _MARGIN
+        coming = self._since_ramp / known * left * _MARGIN
         if self._late <= 0.05 * (self._samples + coming) + 1:
             return None
         return (

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -18,8 +19,11 @@ from stack.cores import usable_cores
 
 MESSAGES_A_SHARD: Final = 6000
 """Messages a second that one core sends with room to spare; more take more processes."""
+_EXCEPTION: Final = re.compile(r"[\s|]*[\w.]*(Error|Exception|Interrupt)\b")
+"""A line of a traceback that names what was raised, also one of several."""
 _LINE_LIMIT: Final = 64 * 1024 * 1024
 _PREPARE_TIMEOUT: Final = 60.0
+_LONGEST_STOP: Final = 300.0
 _STDERR_KEPT: Final = 4000
 
 
@@ -93,6 +97,8 @@ class ShardProcesses:
         self._complete: set[int] = set()
         self._stderr: dict[int, bytes] = {}
         self._stopping: asyncio.Task[None] | None = None
+        self._heard = 0.0
+        """Monotonic second of the last line from any shard."""
         self.ended_at: float | None = None
         """Monotonic seconds when the last shard reported its end."""
 
@@ -138,7 +144,7 @@ class ShardProcesses:
     async def _read(self, number: int, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101
         async for line in process.stdout:
-            received = time.monotonic()
+            received = self._heard = time.monotonic()
             with suppress(ValidationError):
                 event = generator_event.validate_json(line)
                 if isinstance(event, ShardReady):
@@ -146,7 +152,7 @@ class ShardProcesses:
                     continue
                 if isinstance(event, ShardFinished):
                     self._complete.add(number)
-                    self.ended_at = received
+                    self.ended_at = max(self.ended_at or 0.0, event.ended_at or received)
                 self._events.append((number, event, received))
 
     async def _read_errors(self, number: int, process: asyncio.subprocess.Process) -> None:
@@ -200,7 +206,7 @@ class ShardProcesses:
         await asyncio.gather(*(asyncio.shield(reader) for reader in self._readers))
 
     def stop(self, *, deadline: float) -> None:
-        """Ask every shard to end its sessions now; kill what hasn't after ``deadline`` seconds."""
+        """Ask every shard to end its sessions now; kill what is silent for ``deadline`` seconds."""
         if self._stopping is None:
             self._stopping = asyncio.create_task(self._stop(deadline))
 
@@ -210,7 +216,11 @@ class ShardProcesses:
                 with suppress(ConnectionError):
                     process.stdin.write(b"stop\n")
                     await process.stdin.drain()
-        await asyncio.sleep(deadline)
+        # Working out the results of many long sessions takes its time: while they come, let them.
+        asked = self._heard = time.monotonic()
+        last = asked + _LONGEST_STOP
+        while (left := min(self._heard + deadline, last) - time.monotonic()) > 0:  # noqa: ASYNC110
+            await asyncio.sleep(left)
         for process in self._processes:
             with suppress(ProcessLookupError):
                 process.kill()
@@ -222,7 +232,8 @@ class ShardProcesses:
         for number, process in enumerate(self._processes):
             if number not in self._complete and process.returncode is not None:
                 lines = self._stderr.get(number, b"").decode("utf-8", "replace").splitlines()
-                last = lines[-1] if lines else "no message"
+                named = [line for line in lines if _EXCEPTION.match(line)]
+                last = (named or lines or ["no message"])[-1]
                 raise LoadError(
                     f"A generator process ended early (exit code {process.returncode}): {last}"
                 )

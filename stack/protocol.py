@@ -154,6 +154,8 @@ class Word(BaseModel):
 class Segment(BaseModel):
     """One segment as the server sends it; times in seconds from the start of the stream."""
 
+    model_config = ConfigDict(allow_inf_nan=False)
+
     start: float
     end: float
     text: str

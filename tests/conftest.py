@@ -1,1 +1,31 @@
-"""What every test shares."""
+"""What every test shares: which may run beside which."""
+
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ALONE = {
+    "loadtest/analysis/test_slow_replica.py",
+    "loadtest/test_calibration.py",
+    "stack/replica/test_hostile_clients.py",
+    "stack/telemetry",
+}
+"""Tests that measure what a machine does: anything beside them would be measured, too."""
+TOGETHER = ("stack/docker", "stack/images")
+"""Tests that share the one Docker engine."""
+
+
+def _place(item: pytest.Item) -> str:
+    return item.path.relative_to(HERE).as_posix() if item.path.is_relative_to(HERE) else ""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what has to run alone, and give each file to one worker."""
+    for item in items:
+        place = _place(item)
+        if any(place.startswith(one) for one in ALONE):
+            item.add_marker(pytest.mark.alone)
+        shared = any(place.startswith(one) for one in TOGETHER)
+        item.add_marker(pytest.mark.xdist_group("docker" if shared else place))

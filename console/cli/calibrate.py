@@ -35,7 +35,10 @@ def _calibrate(
     reported beyond them is the generator's own. Do it while nothing else runs. Later runs with more
     clients than this are marked.
     """
-    plan = CalibrationPlan(audio_dir, max_clients, duration, chunk_ms / 1000)
+    try:
+        plan = CalibrationPlan(audio_dir, max_clients, duration, chunk_ms / 1000)
+    except ValueError as error:
+        raise UserError(f"Such a calibration is not possible: {error}.", exit_code=2) from None
     calibration = run_async(_follow(plan, quiet=as_json))
     path = calibration_path()
     if calibration.clients:

@@ -30,7 +30,9 @@ def make_plan(**values: Any) -> LoadPlan:
         return LoadPlan(**values)
     except ValidationError as error:
         where, what = first_problem(error)
-        option = where.partition(".")[0].replace("_", "-") or "plan"
+        if not where:
+            raise UserError(f"Such a load is not possible: {what}.", exit_code=2) from None
+        option = where.partition(".")[0].replace("_", "-")
         raise UserError(f"--{option} is not usable: {what}.", exit_code=2) from None
 
 
@@ -43,10 +45,12 @@ def read_address(
         try:
             parts = urlsplit(url)
             # Reading the port of 'ws://host:abc' raises.
-            host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
+            host = parts.hostname or ""
+            port = (443 if parts.scheme == "wss" else 80) if parts.port is None else parts.port
         except ValueError:
             parts, host = urlsplit(""), ""
-        if parts.scheme not in ("ws", "wss") or not host or parts.query or parts.username:
+        known = parts.scheme in {"ws", "wss"} and host and port
+        if not known or parts.query or parts.fragment or parts.username:
             raise UserError(
                 f"--url '{url}' is not usable; write it like ws://127.0.0.1:9090/ or "
                 "wss://speech.example/live, without user name and query.",

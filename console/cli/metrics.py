@@ -35,7 +35,7 @@ async def _serve(engine: Engine, host: str, port: int) -> None:
     from stack.telemetry.prometheus import StackCollector  # noqa: PLC0415
     from stack.telemetry.watching import StackWatch, watched  # noqa: PLC0415
 
-    watch = StackWatch(engine)
+    watch = StackWatch(engine, lambda text: typer.echo(text, err=True))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(StackCollector(engine.stack_name, lambda: watch.latest))
     try:

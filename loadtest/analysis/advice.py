@@ -37,6 +37,8 @@ def advice_for(  # noqa: PLR0912 - one branch a bottleneck
                 "how many clients it drives.",
                 *longer,
             ]
+        case Bottleneck.UNREACHABLE:
+            return ["See whether the server runs: 'whisperctl status', and its logs for why not."]
         case Bottleneck.SESSION_LIMIT:
             return [
                 _scale_out(replicas, _room(step)),

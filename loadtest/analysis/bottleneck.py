@@ -20,7 +20,7 @@ MORE: Final = 1.3
 """How many times the others' sessions are more than its share."""
 WAITING: Final = 1.0
 """Sessions that wait for inference, mean."""
-_FULL_HOUSE: Final = frozenset({"wait", "refused"})
+_NOT_LET_IN: Final = frozenset({"wait", "refused"})
 
 
 def findings(step: StepFigures, stack: dict[str, Any] | None) -> list[Finding]:
@@ -28,14 +28,15 @@ def findings(step: StepFigures, stack: dict[str, Any] | None) -> list[Finding]:
     spec = _spec(stack)
     found = [
         *_generator(step),
+        *_unreachable(step),
         *_session_limit(step, spec),
         *_one_replica(step),
         *_gpu(step),
         *_balancer(step),
-        *_cpu(step, spec),
+        *(_cpu(step, spec) if stack is not None else _load_machine(step)),
         *_inference(step),
     ]
-    crashes = sum(count for why, count in step.failures.items() if why not in _FULL_HOUSE)
+    crashes = sum(count for why, count in step.failures.items() if why not in _NOT_LET_IN)
     if crashes:
         # Sessions that break for want of memory say more than a card that is busy.
         found.sort(key=lambda one: one.bottleneck is not Bottleneck.GPU_MEMORY)
@@ -67,8 +68,17 @@ def _generator(step: StepFigures) -> Iterator[Finding]:
     )
 
 
+def _unreachable(step: StepFigures) -> Iterator[Finding]:
+    gone = step.failures.get("refused", 0) + step.failures.get("wait", 0) - step.turned_away
+    if gone > 0 and gone * 2 >= step.failed:
+        yield Finding(
+            Bottleneck.UNREACHABLE,
+            f"{gone} of {step.clients} sessions found nobody listening: no TCP connection.",
+        )
+
+
 def _session_limit(step: StepFigures, spec: StackSpec | None) -> Iterator[Finding]:
-    turned_away = sum(step.failures.get(why, 0) for why in _FULL_HOUSE)
+    turned_away = step.turned_away
     if not turned_away or turned_away * 2 < step.failed:
         return
     limit = ""
@@ -166,6 +176,17 @@ def _cpu(step: StepFigures, spec: StackSpec | None) -> Iterator[Finding]:
             Bottleneck.REPLICA_CPU,
             f"Every replica used {min(shares):.2f} cores or more of the {allowed} that its "
             "inference may use.",
+        )
+
+
+def _load_machine(step: StepFigures) -> Iterator[Finding]:
+    """Speak of the machine that the load came from: of the server's nothing is known."""
+    if step.machine_cpu is not None and step.machine_cpu >= BUSY:
+        yield Finding(
+            Bottleneck.GENERATOR,
+            f"{percent(step.machine_cpu)} of the {step.cores or '?'} cores of the machine that the "
+            "load came from were busy, which may hold up the load generator. What the server used "
+            "is not known.",
         )
 
 

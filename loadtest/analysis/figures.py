@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from loadtest.analysis.model import ReplicaFigures, StepFigures
-from loadtest.runfile import ClientResult, Outcome, Run, TimelineRow
+from loadtest.runfile import ClientResult, Failure, Outcome, Run, TimelineRow
 from loadtest.statistics import distribution, mean
 
 
@@ -28,6 +28,7 @@ def step_figures(run: Run) -> StepFigures:
         sessions=summary.successful_clients + summary.failed_clients,
         failed=summary.failed_clients,
         failures=dict(summary.failures),
+        turned_away=sum(_turned_away(client) for client in run.clients),
         distorted=summary.generator_distorted,
         slip_p99=summary.slip.p99 if summary.slip.p99 is not None else summary.slip.max,
         max_over_mean=summary.load_distribution.max_over_mean,
@@ -43,6 +44,13 @@ def step_figures(run: Run) -> StepFigures:
         audio=summary.average_audio_duration,
         replicas=replicas,
     )
+
+
+def _turned_away(client: ClientResult) -> bool:
+    """Tell whether a session failed because the server was full, not because it was gone."""
+    if client.failure is Failure.WAIT:
+        return True
+    return client.failure is Failure.REFUSED and any("HTTP 503" in text for text in client.errors)
 
 
 def plateau(run: Run) -> list[TimelineRow]:

@@ -9,6 +9,7 @@ class Bottleneck(StrEnum):
     """What broke first."""
 
     GENERATOR = "load generator"
+    UNREACHABLE = "server unreachable"
     SESSION_LIMIT = "session limit"
     REPLICA = "one replica"
     DISTRIBUTION = "uneven distribution"
@@ -73,6 +74,8 @@ class StepFigures:
     """Ended one way or the other."""
     failed: int
     failures: dict[str, int]
+    turned_away: int
+    """Sessions that were told that the server is full: WAIT, or HTTP 503."""
     distorted: bool
     slip_p99: float | None
     max_over_mean: float | None

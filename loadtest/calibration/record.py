@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stack.files import write_atomically
 
-_MACHINE: Final = ("whisperctl", "machine", "cpu", "cores")
+_MACHINE: Final = ("whisperctl", "machine", "cpu", "cores", "usable_cores")
 """What of the environment a calibration holds for."""
 
 

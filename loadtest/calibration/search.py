@@ -9,6 +9,7 @@ from typing import Any, Final
 from loadtest.calibration.measuring import Measured, SinkSettings, measure
 from loadtest.calibration.record import Accuracy, Calibration
 from loadtest.capacity import doubling, search
+from stack.protocol import SAMPLE_RATE
 
 MAX_SLIP: Final = 0.02
 """Seconds: the 99th percentile of slip may not be more."""
@@ -24,7 +25,7 @@ _REFINEMENTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class CalibrationPlan:
-    """What to try."""
+    """What to try; raises ValueError for a chunk that is no whole number of samples."""
 
     audio: Path
     """Directory of clips."""
@@ -32,6 +33,13 @@ class CalibrationPlan:
     seconds: float
     """Seconds of audio each client sends."""
     chunk: float
+
+    def __post_init__(self) -> None:
+        samples = self.chunk * SAMPLE_RATE
+        if abs(samples - round(samples)) > 1e-6:
+            raise ValueError("chunk must be a whole number of samples at 16 kHz")
+        if self.seconds < self.chunk:
+            raise ValueError("duration must be at least one chunk long")
 
 
 def judge(measured: Measured, delay: float) -> Accuracy:

@@ -1,10 +1,8 @@
 """One load client: plays its audio to a server in real time and measures the answers."""
 
 import asyncio
-import ssl
 import time
 from array import array
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,9 +10,10 @@ from loadtest.events import ClientReady
 from loadtest.generator.connection import Connection, encode_frame
 from loadtest.generator.frames import Stream
 from loadtest.generator.opening import SessionFailedError, connect, options_message
-from loadtest.generator.pacer import Pacer, Sender
+from loadtest.generator.pacer import Sender
+from loadtest.generator.surroundings import Surroundings
 from loadtest.measurement import SessionMeasurement
-from loadtest.plan import ClientAssignment, StepOrder
+from loadtest.plan import ClientAssignment
 from loadtest.runfile import ClientResult, Failure, Outcome
 from loadtest.statistics import distribution
 from loadtest.wer import normalise, word_errors
@@ -40,19 +39,6 @@ _BACK_OFF: Final = 0.1
 _MAX_BACK_OFF: Final = 2.0
 _LASTING: Final = frozenset({Failure.PROTOCOL, Failure.SERVER_ERROR})
 """Failures that another attempt would only repeat."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the clients of one generator process share."""
-
-    order: StepOrder
-    pacer: Pacer
-    security: ssl.SSLContext | None
-    stopping: asyncio.Event
-    """Set when the run is being stopped: sessions are left as incomplete."""
-    report_ready: Callable[[ClientReady], None]
-    report_latency: Callable[[int, list[float]], None]
 
 
 @dataclass(slots=True)
@@ -102,10 +88,12 @@ class LoadClient:
             self._outcome = Outcome.SUCCESS
         except SessionFailedError as error:
             self._fail(error.failure, str(error))
+        except Exception as error:
+            self._fail(Failure.PROTOCOL, f"The load client failed: {type(error).__name__}: {error}")
         finally:
             stop.cancel()
             self.active = False
-            self._ended_at = time.monotonic()
+            self._ended_at = self._ended_at or time.monotonic()
         if self._failure is None and not (self.measurement and self.measurement.transcript):
             self._fail(Failure.PROTOCOL, "The session ended in order, but the server sent no text.")
 
@@ -126,6 +114,7 @@ class LoadClient:
         """Play on one connection, and on further ones where the plan wants that."""
         attempts = 0
         lost_at = 0.0
+        before = 0.0
         while True:
             served = len(self.replicas)
             try:
@@ -135,9 +124,14 @@ class LoadClient:
                 if self.measurement is None or not self.shared.order.reconnect:
                     raise
                 if len(self.replicas) > served:
-                    attempts, lost_at = 0, time.monotonic()
-                attempts += 1
-                if error.failure in _LASTING or attempts > _RECONNECTS:
+                    lost_at = time.monotonic()
+                # To be let in is no progress: a server may do that for ever.
+                progress = self.measurement.progress
+                attempts = 1 if progress > before else attempts + 1
+                before = max(before, progress)
+                lasting = error.failure in _LASTING
+                over = self._all_sent and error.failure is Failure.TIMEOUT
+                if lasting or over or attempts > _RECONNECTS:
                     raise
                 self._note(f"{error} Reconnecting.")
                 await asyncio.sleep(min(_MAX_BACK_OFF, _BACK_OFF * 2 ** (attempts - 1)))
@@ -221,17 +215,26 @@ class LoadClient:
         )
         self.shared.pacer.play(sender, connection)
         ended = asyncio.create_task(connection.ended.wait())
+        deadline = self.shared.order.finish_timeout
+        # A server that reads no more holds the sender up for ever, and says nothing.
+        left = self.measurement.scheduled(len(self.stream.frames)) - time.monotonic()
         try:
             waits: set[asyncio.Future[Any]] = {sender.done, ended}
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            if not ended.done() and not flushes:
+            await asyncio.wait(
+                waits, timeout=max(0.0, left) + deadline, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not sender.done.done() and not connection.ended.is_set():
+                raise SessionFailedError(
+                    Failure.TIMEOUT,
+                    f"The server still hadn't taken all audio {deadline:g} s after its end.",
+                )
+            if not connection.ended.is_set() and not flushes:
                 await self._wait_for_quiet(self.measurement, ended)
-            if not ended.done():
+            if not connection.ended.is_set():
                 self._all_sent = True
                 connection.send_frame(_END_FRAME)
-                deadline = self.shared.order.finish_timeout
                 await asyncio.wait({ended}, timeout=deadline)
-                if not ended.done():
+                if not connection.ended.is_set():
                     raise SessionFailedError(
                         Failure.TIMEOUT,
                         f"The server didn't end the session within {deadline:g} s after the audio.",
@@ -240,6 +243,8 @@ class LoadClient:
             ended.cancel()
             sender.done.cancel()
         self._check_end(connection)
+        # Closing takes its own time, which is none of the session's.
+        self._ended_at = time.monotonic()
 
     async def _wait_for_quiet(
         self, measured: SessionMeasurement, ended: "asyncio.Task[Any]"

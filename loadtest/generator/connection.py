@@ -185,17 +185,21 @@ class Connection(asyncio.Protocol):
     @property
     def open_for_audio(self) -> bool:
         """Whether what is sent still reaches anybody."""
-        return self._core.state is State.OPEN
+        if self._core.state is not State.OPEN or self._transport is None:
+            return False
+        return not (self._at_end or self._transport.is_closing())
 
     def send_text(self, text: str) -> None:
-        """Send a text message."""
+        """Send a text message; nothing on a connection that is ending."""
+        if not self.open_for_audio:
+            return
         self._core.send_text(text.encode())
         self._write()
 
     def send_frame(self, frame: bytes) -> None:
-        """Send a whole frame that ``encode_frame`` made."""
-        assert self._transport is not None  # noqa: S101
-        self._transport.write(frame)
+        """Send a whole frame that ``encode_frame`` made; nothing on a connection that is ending."""
+        if self._transport is not None and self.open_for_audio:
+            self._transport.write(frame)
 
     @property
     def close_code(self) -> int | None:

@@ -63,7 +63,7 @@ async def connect(order: StepOrder, uid: str, security: ssl.SSLContext | None) -
         raise SessionFailedError(
             Failure.HANDSHAKE, f"The connection ended in the handshake: {error}."
         ) from None
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise SessionFailedError(Failure.REFUSED, f"No connection: {error}.") from None
 
 

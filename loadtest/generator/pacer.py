@@ -43,9 +43,10 @@ class Sender:
         self._slip = slip
         self._lateness = lateness
         self._next = start
-        # What is sent a second time, after a lost connection, was not due now.
+        # What is sent a second time, after a lost connection, was not due now; and what was due
+        # while there was no connection is late by the loss, not by the generator.
         self._first_new = len(slip)
-        self._blocked_until = 0.0
+        self._blocked_until = time.monotonic() if len(slip) else 0.0
 
     @property
     def due(self) -> float:
@@ -118,14 +119,17 @@ class Pacer:
     def _turn(self) -> None:
         self._timer, self._timer_due = None, float("inf")
         heap = self._heap
-        for _ in range(_MESSAGES_A_TURN):
-            if not heap or heap[0][0] > time.monotonic():
-                break
-            _, _, sender = heapq.heappop(heap)
-            sender.queued = False
-            # Whoever unblocks a sender pushes it again; sending may block it, too.
-            if not sender.blocked and sender.send() and not sender.blocked:
-                sender.queued = True
-                heapq.heappush(heap, (sender.due, next(self._order), sender))
-        if heap:
-            self._arm(heap[0][0])
+        try:
+            for _ in range(_MESSAGES_A_TURN):
+                if not heap or heap[0][0] > time.monotonic():
+                    break
+                _, _, sender = heapq.heappop(heap)
+                sender.queued = False
+                # Whoever unblocks a sender pushes it again; sending may block it, too.
+                if not sender.blocked and sender.send() and not sender.blocked:
+                    sender.queued = True
+                    heapq.heappush(heap, (sender.due, next(self._order), sender))
+        finally:
+            # Whatever is wrong with one sender, the others go on.
+            if heap:
+                self._arm(heap[0][0])

@@ -5,16 +5,18 @@ import gc
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import BinaryIO, Final
 
-import numpy as np
 from pydantic import BaseModel
 
 from loadtest.events import ClientFinished, Progress, ShardFinished, ShardReady
-from loadtest.generator.client import LoadClient, Surroundings
+from loadtest.generator.client import LoadClient
 from loadtest.generator.frames import FrameLibrary
 from loadtest.generator.opening import security_of
 from loadtest.generator.pacer import Pacer
+from loadtest.generator.surroundings import Surroundings
+from loadtest.lateness import Lateness
 from loadtest.plan import StepOrder
 
 _REPORT_INTERVAL: Final = 0.25
@@ -31,8 +33,15 @@ class Shard:
         self._order = order
         self._output = output
         self._stopping = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._cpu_at_start = 0.0
         self._latency: dict[int, list[float]] = {}
         self._shown: dict[int, str] = {}
+        self._ended_at: float | None = None
+        self._next_shown = 0
+        # One thread beside the one that sends: working out a session's result takes milliseconds,
+        # and whoever reads what is written may be slow.
+        self._aside = ThreadPoolExecutor(1)
         library = FrameLibrary(order.clients, order.chunk, order.audio_format)
         shared = Surroundings(
             order=order,
@@ -46,8 +55,6 @@ class Shard:
             LoadClient(shared, assignment, library.stream(assignment.pieces))
             for assignment in order.clients
         ]
-        # One thread beside the one that sends: a session's result takes milliseconds to work out.
-        self._judging = ThreadPoolExecutor(1)
         self._write(ShardReady())
 
     def stop(self) -> None:
@@ -59,6 +66,8 @@ class Shard:
         # A collection in the middle of a step would make every client late at once.
         gc.collect()
         gc.freeze()
+        # What starting up and encoding took is none of the step's.
+        self._cpu_at_start = time.process_time()
         gc.disable()
         # The thread that judges must let go of the interpreter as soon as a message is due.
         sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -71,12 +80,15 @@ class Shard:
             reporting.cancel()
             gc.enable()
         self._report()
-        self._write(ShardFinished(cpu_time=time.process_time()))
+        cpu_time = time.process_time() - self._cpu_at_start
+        self._write(ShardFinished(cpu_time=cpu_time, ended_at=self._ended_at))
+        await asyncio.to_thread(self._aside.shutdown)
 
     async def _play(self, client: LoadClient, start_at: float) -> None:
         await client.play(start_at)
+        self._ended_at = time.monotonic()
         loop = asyncio.get_running_loop()
-        self._write_line(await loop.run_in_executor(self._judging, _finished, client))
+        await loop.run_in_executor(self._aside, self._write_result, client)
 
     async def _report_regularly(self) -> None:
         while True:
@@ -95,7 +107,7 @@ class Shard:
             Progress(
                 active=int(active),
                 audio_sent=audio_sent,
-                cpu_time=time.process_time(),
+                cpu_time=time.process_time() - self._cpu_at_start,
                 backlog=backlog,
                 latency=latency,
                 transcripts=self._new_transcripts(),
@@ -103,31 +115,43 @@ class Shard:
         )
 
     def _new_transcripts(self) -> dict[int, str]:
+        """Return some of the texts that have changed, another time others'."""
         new: dict[int, str] = {}
-        for client in self._clients:
-            if len(new) == _TRANSCRIPTS_A_REPORT:
-                break
+        count = len(self._clients)
+        for step in range(count):
+            client = self._clients[(self._next_shown + step) % count]
             if not client.active or client.measurement is None:
                 continue
             text = client.measurement.transcript[-_TRANSCRIPT_CHARACTERS:]
             index = client.assignment.index
             if text and self._shown.get(index) != text:
                 self._shown[index] = new[index] = text
+            if len(new) == _TRANSCRIPTS_A_REPORT:
+                self._next_shown = (self._next_shown + step + 1) % count
+                break
         return new
 
     def _write(self, event: BaseModel) -> None:
-        self._write_line(event.model_dump_json().encode() + b"\n")
+        """Have an event written, after those before it."""
+        self._aside.submit(self._write_event, event)
 
-    def _write_line(self, line: bytes) -> None:
-        self._output.write(line)
-        self._output.flush()
+    def _write_result(self, client: LoadClient) -> None:
+        self._write_event(
+            ClientFinished(
+                result=client.result(),
+                slip=Lateness.of(client.slip),
+                lateness=Lateness.of(client.lateness),
+            )
+        )
 
+    def _write_event(self, event: BaseModel) -> None:
+        try:
+            self._output.write(event.model_dump_json().encode() + b"\n")
+            self._output.flush()
+        except BrokenPipeError:
+            # Whoever asked for the load is gone; the end of our input says so, too.
+            self._stopping_from_aside()
 
-def _finished(client: LoadClient) -> bytes:
-    """Return a session's last report."""
-    event = ClientFinished(
-        result=client.result(),
-        slip_samples=np.round(client.slip, 6).tolist(),
-        lateness_samples=np.round(client.lateness, 6).tolist(),
-    )
-    return event.model_dump_json().encode() + b"\n"
+    def _stopping_from_aside(self) -> None:
+        with suppress(RuntimeError):  # the loop is over
+            self._loop.call_soon_threadsafe(self.stop)

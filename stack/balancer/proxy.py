@@ -131,10 +131,13 @@ class Balancer:
                 if upstream is None:
                     continue
                 self._total[target.name] += 1
-                await self._pass_on(target, forwarded, (reader, writer), upstream)
-                return
+                answered = await self._pass_on(target, forwarded, (reader, writer), upstream)
             finally:
                 self._open[target.name] -= 1
+            if not answered:
+                why = f"{target.name} did not answer."
+                await _refuse((reader, writer), "502 Bad Gateway", why)
+            return
         await _refuse(
             (reader, writer),
             "503 Service Unavailable",
@@ -157,7 +160,8 @@ class Balancer:
         request: bytes,
         client: Streams,
         upstream: Streams,
-    ) -> None:
+    ) -> bool:
+        """Pass bytes both ways until the replica's end; False if it never began to answer."""
         reader, writer = client
         upstream_reader, upstream_writer = upstream
         _no_delay(upstream_writer)
@@ -172,12 +176,11 @@ class Balancer:
                 answer = None
             if answer is None:
                 self._failed[target.name] += 1
-                await _end(upload)
-                await _refuse(client, "502 Bad Gateway", f"{target.name} did not answer.")
-                return
+                return False
             writer.write(_name_replica(answer, target.name))
             # The replica's end is the end. A client that has only finished sending still listens.
             await _copy(upstream_reader, writer)
+            return True
         finally:
             if upload is not None:
                 await _end(upload)

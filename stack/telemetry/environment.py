@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel
 
+from stack.cores import usable_cores
 from stack.telemetry.gpu import GpuReader
 
 
@@ -28,6 +29,8 @@ class Environment(BaseModel):
     machine: str
     cpu: str
     cores: int | None
+    usable_cores: int | None = None
+    """Cores that this program may use."""
     memory: int
     """Bytes."""
     gpus: list[GpuFacts] = []
@@ -46,6 +49,7 @@ def environment() -> Environment:
         machine=platform.machine(),
         cpu=_cpu_model(),
         cores=psutil.cpu_count(),
+        usable_cores=usable_cores(),
         memory=psutil.virtual_memory().total,
         gpus=[
             GpuFacts(name=gpu.name, memory=gpu.memory, driver=gpu.driver)

@@ -42,14 +42,18 @@ class StackCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the figures, family by family."""
         look = self._latest()
-        present = look is not None and look.status.state is not StackState.ABSENT
-        yield self._gauge("stack_up", "1 where there is such a stack.", [((), float(present))])
         if look is None:
-            return
+            return  # nothing is known yet: 0 would be a false alarm
         age = time.monotonic() - look.taken_at
+        fresh = age <= MAX_AGE
+        yield self._gauge(
+            "up", "1 while the stack can be looked at; 0 once that fails.", [((), float(fresh))]
+        )
         yield self._gauge("sample_age_seconds", "Seconds since the last look.", [((), age)])
-        if age > MAX_AGE:
+        if not fresh:
             return
+        present = float(look.status.state is not StackState.ABSENT)
+        yield self._gauge("stack_up", "1 where there is such a stack.", [((), present)])
         yield from self._status(look)
         yield from self._figures("replica", REPLICA_FIGURES, look.replicas, ("replica",))
         yield from self._figures("machine", MACHINE_FIGURES, {"": look.machine}, ())

@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,8 +28,10 @@ class Look:
 class StackWatch:
     """Keeps the latest look; one that fails leaves the one before, which grows old."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, report: Callable[[str], None] = lambda _: None) -> None:
         self._engine = engine
+        self._report = report
+        """Told when looking begins to fail, and when it works again."""
         self._machine = MachineReader()
         self.latest: Look | None = None
         self.problem: str | None = None
@@ -43,14 +44,19 @@ class StackWatch:
             try:
                 async with asyncio.timeout(_TIMEOUT):
                     self.latest = await self._look()
-                self.problem = None
+                self._note(None)
             except StackError as error:
-                self.problem = str(error)
+                self._note(str(error))
             except (OSError, TimeoutError):
-                self.problem = f"The stack did not answer within {_TIMEOUT:g} s."
+                self._note(f"The stack did not answer within {_TIMEOUT:g} s.")
             passed = time.monotonic() - begun
             # A look that took too long is not caught up with.
             await asyncio.sleep(INTERVAL - passed % INTERVAL)
+
+    def _note(self, problem: str | None) -> None:
+        if problem != self.problem:
+            self._report(problem or "The stack answers again.")
+        self.problem = problem
 
     async def _look(self) -> Look:
         status = await self._engine.status()
@@ -67,11 +73,14 @@ async def _nothing() -> Mapping[str, ReplicaSample]:
 
 
 async def watched(watch: StackWatch, stop: asyncio.Event) -> None:
-    """Run a watch until ``stop`` is set."""
+    """Run a watch until ``stop`` is set; raises what ends the watch before."""
     task = asyncio.create_task(watch.run())
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await stop.wait()
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
+        await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
             await task
+    finally:
+        for one in (task, stopping):
+            one.cancel()
+        await asyncio.gather(task, stopping, return_exceptions=True)

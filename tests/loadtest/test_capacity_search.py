@@ -45,6 +45,7 @@ async def test_a_search_finds_the_known_capacity_exactly(
     assert all(run.test_configuration.steps is None for run in runs)
 
 
+@pytest.mark.alone
 async def test_two_searches_on_one_server_agree_within_one_step_of_the_bisection(
     make_plan: Callable[..., LoadPlan],
 ) -> None:

@@ -77,6 +77,18 @@ def test_more_late_updates_than_can_be_mended_end_it() -> None:
     assert second < 30
 
 
+def test_a_slow_start_does_not_end_a_step_that_recovers() -> None:
+    # The first updates are late; during the ramp there are few of all, so that their rate says
+    # little of what is still to come.
+    def recovers(second: int) -> list[float]:
+        return [3.0] * 2 if second <= 4 else [0.5] * 20
+
+    watch = SaturationWatch(Slo(), clients=10, ramp=6.0, expected=30.0)
+    for second in range(1, 30):
+        watch.add(float(second), recovers(second))
+        assert watch.verdict(float(second), backlog=1.0, failed=0) is None
+
+
 def test_a_few_late_updates_do_not() -> None:
     assert follow(lambda _: [0.5] * 49 + [9.0], seconds=300) is None
 
@@ -112,6 +124,7 @@ def test_only_what_still_grows_at_its_end_grows() -> None:
     assert not still_growing([0.5, 1.0, 1.5, 2.0], 2.0)
 
 
+@pytest.mark.alone
 async def test_a_limit_met_only_because_the_run_ended_is_not_met(
     make_plan: Callable[..., LoadPlan],
 ) -> None:

@@ -173,11 +173,21 @@ async def test_a_client_comes_back_with_its_uid_and_goes_on(make_plan: Plans) ->
     assert sent <= client.audio_duration + 2 * 2.0
     # The end of the transcript moves once for each half second of audio, whatever was sent twice.
     assert client.latency.count == round(client.audio_duration / 0.5)
-    # Nothing is late because it was sent again.
+    # Nothing is late because it was sent again, and the loss is not the generator's doing.
+    assert not run.summary.generator_distorted
     assert client.slip.count == round(client.audio_duration / 0.1)
     # The first updates after the loss carry the time without a connection.
     assert client.latency.max is not None
     assert client.latency.max >= 0.15
+
+
+async def test_to_be_let_in_again_and_again_is_no_progress(make_plan: Plans) -> None:
+    # No text ever comes: without an end it would connect for ever.
+    async with serving(Sink(step=5.0, disconnect_after=0.2)) as sink:
+        client = await one_client(make_plan(port=sink.port, duration=3.0, reconnect=True))
+        connections = sink.connections[client.uid]
+    assert client.failure is Failure.DISCONNECTED
+    assert connections == 11
 
 
 async def test_a_client_comes_back_as_often_as_it_gets_on(make_plan: Plans) -> None:

@@ -12,6 +12,7 @@ from support.runs import example_run, header_for
 
 from loadtest.events import ClientFinished, ClientReady, Progress
 from loadtest.journal import JournalError, JournalInUseError, JournalWriter, recover_run
+from loadtest.lateness import Lateness
 from loadtest.runfile import Outcome, Run, RunStatus, run_json_schema
 from loadtest.store import RunFileError, RunStore
 from stack.files import write_atomically
@@ -115,7 +116,7 @@ def _write_and_hang(path: Path, ready: "multiprocessing.synchronize.Event") -> N
         shard=0,
         elapsed=1.5,
     )
-    journal.event(ClientFinished(result=done, slip_samples=[0.001]), shard=0, elapsed=2.0)
+    journal.event(ClientFinished(result=done, slip=Lateness.of([0.001])), shard=0, elapsed=2.0)
     ready.set()
     signal.pause()
 

@@ -66,6 +66,9 @@ def test_a_calibration_for_scripts(run: Command, state: Path) -> None:
 
 def test_calibrate_refuses_what_is_no_use(run: Command, state: Path, tmp_path: Path) -> None:
     assert run("calibrate", "--duration", 0).code == 2
+    odd = run("calibrate", "--chunk-ms", 33.3)
+    assert odd.code == 2
+    assert "whole number of samples" in odd.err
     nothing = run("calibrate", "--max-clients", 1, "--audio-dir", tmp_path / "none")
     assert nothing.code == 1
     assert "There is no directory" in nothing.err
@@ -112,6 +115,9 @@ def test_analyze_names_what_it_does_not_find(run: Command, series: Path) -> None
         (("--url", "http://127.0.0.1:9/"), "write it like ws://"),
         (("--url", "ws://"), "write it like ws://"),
         (("--url", "ws://host:abc/"), "write it like ws://"),
+        (("--url", "ws://host:0/"), "write it like ws://"),
+        (("--url", "ws://host/#part"), "write it like ws://"),
+        (("--duration", "0.5", "--chunk-ms", "1000"), "at least one chunk long"),
         (("--url", "ws://host/?token=secret"), "without user name and query"),
         (("--insecure",), "are for --url wss://"),
         (("--url", "wss://host/", "--ca-file", "/nowhere.pem"), "is no file"),
@@ -121,6 +127,18 @@ def test_addresses_of_no_use(run: Command, arguments: tuple[str, ...], said: str
     done = run("load", "--num-clients", 1, *arguments)
     assert done.code == 2
     assert said in done.err
+
+
+def test_a_host_that_can_be_none_is_one_sentence(run: Command, tmp_path: Path) -> None:
+    done = run("load", "--num-clients", 1, "--host", "a..b", "--results-dir", tmp_path)
+    assert done.code == 1
+    assert "Nobody listens on a..b" in done.err
+
+
+def test_a_search_does_not_begin_beyond_its_end(run: Command) -> None:
+    done = run("load", "--num-clients", 20, "--find-capacity", "--max-clients", 10)
+    assert done.code == 2
+    assert "at most 10 clients can't begin with 20" in done.err
 
 
 def test_an_address_in_one_piece(run: Command, sink: Sink, tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def cause(found: Analysis) -> Bottleneck:
 
 
 def test_a_late_generator_comes_before_everything() -> None:
-    run = step(8, 5.0, machine={"cpu": 0.99, "cores": 2}, generator_cpu=0.98)
+    run = step(8, 5.0, machine={"cpu": 0.99, "cores": 2}, generator_cpu=0.98, stack=spec())
     run.summary.generator_distorted = True
     found = broken(run)
     assert cause(found) is Bottleneck.GENERATOR
@@ -186,6 +186,26 @@ def test_more_replicas_on_a_busy_machine_come_with_a_warning() -> None:
         "Scale out to 3 replicas ('whisperctl scale 3'), if this machine has room: 87 % of its 2 "
         "cores were busy already."
     )
+
+
+def test_a_server_that_is_gone_is_not_a_full_one() -> None:
+    run = step(8, 0.3, failures=[("", Failure.REFUSED)] * 4)
+    found = broken(run)
+    assert cause(found) is Bottleneck.UNREACHABLE
+    assert "4 of 8 sessions found nobody listening" in found.bottleneck.sentence  # type: ignore[union-attr]
+    full = step(8, 0.3, failures=[("", Failure.REFUSED)] * 4)
+    for client in full.clients:
+        if client.failure is not None:
+            client.errors = ["HTTP 503 in the handshake. {}"]
+    assert cause(broken(full)) is Bottleneck.SESSION_LIMIT
+
+
+def test_the_loads_own_machine_is_not_taken_for_a_remote_servers() -> None:
+    found = broken(step(8, 5.0, machine={"cpu": 0.99, "cores": 2}))
+    assert cause(found) is Bottleneck.GENERATOR
+    sentence = found.bottleneck.sentence  # type: ignore[union-attr]
+    assert "the machine that the load came from" in sentence
+    assert "What the server used is not known" in sentence
 
 
 def test_one_slow_replica_is_named() -> None:
@@ -264,7 +284,8 @@ def test_memory_of_the_card_comes_first_where_sessions_break() -> None:
 
 def test_the_machines_cores_are_used_up() -> None:
     machine = {"cpu": 0.96, "cores": 4, "balancer_cpu": 0.3}
-    run = step(8, 5.0, machine=machine, replica={"cpu": 1.4}, generator_cpu=0.7)
+    replica = {"cpu": 1.4}
+    run = step(8, 5.0, machine=machine, replica=replica, generator_cpu=0.7, stack=spec(replicas=2))
     found = broken(run)
     assert cause(found) is Bottleneck.MACHINE_CPU
     sentence = found.bottleneck.sentence  # type: ignore[union-attr]
@@ -303,7 +324,7 @@ def test_a_server_that_cannot_be_looked_into() -> None:
 
 
 def test_what_was_near_its_limit_in_a_series_that_met_it_is_said_too() -> None:
-    found = analyse([step(8, 0.3, machine={"cpu": 0.95, "cores": 2})])
+    found = analyse([step(8, 0.3, machine={"cpu": 0.95, "cores": 2}, stack=spec())])
     assert found.bottleneck is None
     assert [one.bottleneck for one in found.others] == [Bottleneck.MACHINE_CPU]
 

@@ -136,13 +136,19 @@ async def test_old_figures_are_not_served_as_present_ones() -> None:
     found = scraped(await look_at(engine, MachineSample(), age=MAX_AGE + 1))
     assert "whisperctl_replica_cpu_cores" not in found
     assert found["whisperctl_sample_age_seconds"][0][1] > MAX_AGE
-    absent = scraped(None)
-    assert absent == {"whisperctl_stack_up": [({"stack": "trial"}, 0.0)]}
+    # An alert on these goes off when nobody can look any more, and not before the first look.
+    assert found["whisperctl_up"][0][1] == 0.0
+    assert "whisperctl_stack_up" not in found
+    assert scraped(None) == {}
+    gone = scraped(await look_at(FakeEngine(), MachineSample()))
+    assert gone["whisperctl_stack_up"] == [({"stack": "trial"}, 0.0)]
+    assert gone["whisperctl_up"] == [({"stack": "trial"}, 1.0)]
 
 
 async def test_a_watch_survives_an_engine_that_fails() -> None:
     engine = FakeEngine(up=StackSpec(replicas=1))
-    watch = StackWatch(engine)
+    said: list[str] = []
+    watch = StackWatch(engine, said.append)
     stop = asyncio.Event()
     running = asyncio.create_task(watched(watch, stop))
 
@@ -167,6 +173,18 @@ async def test_a_watch_survives_an_engine_that_fails() -> None:
     await until(lambda: watch.problem is None and watch.latest.taken_at > before)  # type: ignore[union-attr]
     stop.set()
     await running
+    assert said == ["The engine is away.", "The stack answers again."]
+
+
+async def test_a_watch_that_breaks_does_not_leave_its_server_alone() -> None:
+    engine = FakeEngine(up=StackSpec(replicas=1))
+
+    async def breaks() -> Mapping[str, ReplicaSample]:
+        raise KeyError("a bug")
+
+    engine.stats = breaks  # type: ignore[method-assign]
+    with pytest.raises(KeyError):
+        await asyncio.wait_for(watched(StackWatch(engine), asyncio.Event()), 20)
 
 
 @pytest.mark.parametrize("listen", ["9109", "127.0.0.1:", "127.0.0.1:x", ":9109", "::1:99999"])
