@@ -1,7 +1,6 @@
 """The stack under load, as the load controller looks into it."""
 
 import asyncio
-import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -18,8 +17,6 @@ from stack.supervision.state import StackDirectory, state_root
 if TYPE_CHECKING:
     from stack.telemetry.machine import MachineReader
 
-_BALANCER_AGE: Final = 10.0
-"""Seconds after which it is looked up anew: it may have been started again."""
 BALANCER_HOST: Final = "balancer"
 """The balancer's name on a stack's own network."""
 
@@ -36,8 +33,6 @@ class StackTarget:
         """Seconds of audio a message, where the load is one of messages."""
         self._address = f"{host}:{port}"
         self._ours = False
-        self._balancer: int | None = None
-        self._looked = 0.0
         self._machine: MachineReader | None = None
 
     async def describe(self) -> TargetFacts:
@@ -73,11 +68,8 @@ class StackTarget:
         """Sample the machine, and the balancer if it is ours."""
         if self._machine is None:
             return None
-        if self._ours and time.monotonic() - self._looked > _BALANCER_AGE:
-            status = await self._engine.status()
-            self._balancer = status.balancer.pid if status.balancer else None
-            self._looked = time.monotonic()
-        return await asyncio.to_thread(self._machine.read, self._balancer)
+        balancer = await self._engine.balancer_stats() if self._ours else None
+        return await asyncio.to_thread(self._machine.read, balancer)
 
 
 def inside_place(status: StackStatus, plan: LoadPlan) -> GeneratorPlace:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
 from stack.spec import StackSpec
-from stack.status import LogLine, ReplicaSample, StackStatus
+from stack.status import BalancerSample, LogLine, ReplicaSample, StackStatus
 
 
 class StackError(Exception):
@@ -64,6 +64,10 @@ class Engine(Protocol):
 
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample every replica once; a source that doesn't answer costs its own cells only."""
+        ...
+
+    async def balancer_stats(self) -> BalancerSample | None:
+        """Sample the balancer once, likewise; None without a stack."""
         ...
 
     def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:

@@ -111,6 +111,9 @@ class ContainerSpec(BaseModel):
     ``auto``: all where Docker has an NVIDIA runtime, else none."""
     memory: int | None = Field(default=None, ge=64 * 2**20)
     """Bytes that one replica may use; None: no limit but the machine's."""
+    upstream_metrics_port: int | None = Field(default=None, ge=1024, le=65535)
+    """Where upstream's server is to serve its Prometheus metrics, within the stack's network; None:
+    not at all. Images before whisper-live 0.10.0 don't know the option."""
     pids: int = Field(default=1024, ge=32)
     """Processes and threads of one container."""
 

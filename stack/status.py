@@ -1,8 +1,10 @@
 """What a stack is right now: one frozen snapshot per look, the same for every engine."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from stack.spec import StackSpec
 
@@ -95,13 +97,38 @@ class StackStatus(_Snapshot):
         return sum(replica.state is ReplicaState.READY for replica in self.replicas)
 
 
-class ReplicaSample(_Snapshot):
-    """One second of one replica. None means unknown, never zero."""
+class PartSample(_Snapshot):
+    """What one part of a stack used in the last second. None means unknown, never zero.
+
+    docs/telemetry.md says for each engine where a figure comes from and how it is worked out.
+    """
 
     cpu: float | None = None
     """Fraction of one core: 1.5 is one and a half cores."""
+    cpu_limit: float | None = None
+    """Cores that it may use at most; None without a limit of its own, too."""
+    throttled: float | None = None
+    """Seconds a second in which its CPU limit held it back, summed over the cores it ran on."""
     memory: int | None = None
-    """Resident bytes."""
+    """Bytes: of a container its working set without page cache, of processes what is resident."""
+    memory_limit: int | None = None
+    """Bytes that it may use at most; None without a limit of its own, too."""
+    network_received: float | None = None
+    """Bytes a second."""
+    network_sent: float | None = None
+    """Bytes a second."""
+    disk_read: float | None = None
+    """Bytes a second that came from a block device; what the page cache had is not among them."""
+    disk_written: float | None = None
+    """Bytes a second that went to a block device."""
+    missing: tuple[str, ...] = ()
+    """Sources that should have answered for this sample and did not: ``process``, ``docker``,
+    ``gpu``, ``service``."""
+
+
+class ReplicaSample(PartSample):
+    """One second of one replica. None means unknown, never zero."""
+
     gpu_memory: int | None = None
     """Bytes of GPU memory."""
     gpu_utilisation: float | None = None
@@ -111,6 +138,30 @@ class ReplicaSample(_Snapshot):
     sessions: int | None = None
     queue_depth: int | None = None
     """Sessions that wait for inference."""
+    batch_size: float | None = None
+    """Passes in one call of the model, mean of the last second; None without a call."""
+    stage_seconds: Mapping[str, float] | None = None
+    """Seconds that each stage took, mean over its timings of the last second; a stage without one
+    is left out. ``receive``, ``vad``, ``features``, ``queue``, ``encode``, ``decode``, ``send``;
+    of upstream's server ``transcription`` alone."""
+    real_time_factor: float | None = None
+    """Seconds of inference a second of live audio, over the last 10 s; None without live audio."""
+    rejected_total: int | None = None
+    """Sessions refused since its start, for whatever reason."""
+
+
+class BalancerSample(PartSample):
+    """One second of the balancer. None means unknown, never zero."""
+
+    active_connections: int | None = None
+    """Clients' connections with a request in progress, open sessions among them; the one that
+    asks for this figure is left out."""
+    accepted_total: int | None = None
+    """Connections accepted since its start, those that ask for figures among them."""
+    handled_total: int | None = None
+    """Connections among them that were not dropped for want of room."""
+    requests_total: int | None = None
+    """Requests since its start, those for figures among them."""
 
 
 class MachineSample(_Snapshot):
@@ -123,8 +174,25 @@ class MachineSample(_Snapshot):
     """Bytes in all."""
     memory_available: int | None = None
     """Bytes that a new process could get."""
-    balancer_cpu: float | None = None
-    """Fraction of one core; None where the balancer isn't one of ours."""
+    balancer: BalancerSample | None = None
+    """None where the balancer isn't one of ours."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_earlier(cls, values: Any) -> Any:
+        """Take the one figure of the balancer that runs of earlier versions have."""
+        if not isinstance(values, dict) or "balancer_cpu" not in values:
+            return values
+        taken = dict(values)
+        cpu = taken.pop("balancer_cpu")
+        if cpu is not None:
+            taken.setdefault("balancer", {"cpu": cpu})
+        return taken
+
+    @property
+    def balancer_cpu(self) -> float | None:
+        """The balancer's fraction of one core; None where it isn't one of ours."""
+        return self.balancer.cpu if self.balancer is not None else None
 
 
 class LogLine(_Snapshot):

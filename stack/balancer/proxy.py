@@ -63,6 +63,8 @@ class Balancer:
         self._total: Counter[str] = Counter()
         self._failed: Counter[str] = Counter()
         self._avoid_until: dict[str, float] = {}
+        self._accepted = 0
+        self._requests = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -93,6 +95,7 @@ class Balancer:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101
         self._tasks.add(task)
+        self._accepted += 1
         try:
             _no_delay(writer)
             await self._serve(reader, writer)
@@ -109,6 +112,7 @@ class Balancer:
         if head is None:
             return
         request = _parse(head)
+        self._requests += 1
         if request.path == STATUS_PATH:
             await _answer(writer, "200 OK", self.status())
             return
@@ -187,12 +191,21 @@ class Balancer:
             upstream_writer.close()
 
     def status(self) -> dict[str, object]:
-        """Return the figures: open and total sessions and failures per replica."""
+        """Return the figures: open and total sessions and failures per replica, and connections.
+
+        The connection that asks is not among the active ones.
+        """
         names = {target.name for target in self._config.targets}
         names |= set(self._total) | set(self._failed)
         return {
             "strategy": self._config.strategy.value,
             "targets": [target.name for target in self._config.targets],
+            "connections": {
+                "active": self.open_sessions,
+                "accepted": self._accepted,
+                "handled": self._accepted,  # it drops none
+                "requests": self._requests,
+            },
             "replicas": {
                 name: {
                     "open": self._open[name],

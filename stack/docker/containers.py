@@ -125,7 +125,7 @@ def replica_arguments(
         "image": containers.image,
         "name": container_name(spec.name, name),
         "command": (
-            _upstream_command(spec.replica, model)
+            _upstream_command(spec.replica, model, containers.upstream_metrics_port)
             if upstream
             else _replica_command(spec, name, model, cores)
         ),
@@ -236,7 +236,7 @@ def _replica_command(spec: StackSpec, name: str, model: str, cores: int) -> list
     return ["python3", "-m", "stack.replica", "--host=0.0.0.0", f"--port={REPLICA_PORT}", *options]
 
 
-def _upstream_command(replica: ReplicaSpec, model: str) -> list[str]:
+def _upstream_command(replica: ReplicaSpec, model: str, metrics_port: int | None) -> list[str]:
     """Return upstream's command line (run_server.py of whisper-live 0.10.0)."""
     command = ["python3", "run_server.py", "--port", str(REPLICA_PORT)]
     command += ["--backend", "faster_whisper"]
@@ -244,6 +244,8 @@ def _upstream_command(replica: ReplicaSpec, model: str) -> list[str]:
     if model == MODEL:
         command += ["--faster_whisper_custom_model_path", MODEL]
     command += ["--max_clients", str(replica.max_sessions)]
+    if metrics_port is not None:
+        command += ["--metrics_port", str(metrics_port)]
     return [*command, "--max_connection_time", str(int(replica.max_connection_time))]
 
 

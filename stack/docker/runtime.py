@@ -39,12 +39,13 @@ from stack.docker.ground import address_of, ensure_ground, remove_ground
 from stack.docker.lease import Lease
 from stack.docker.nginx import NginxContainer
 from stack.docker.preflight import cards_of, check_stack
+from stack.docker.sampling import ContainerSampling
 from stack.docker.upstream import ask_upstream
 from stack.docker.view import SeenContainer, StackView
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
 from stack.spec import KEY_VARIABLE, Server, StackSpec
-from stack.status import LogLine, ReplicaSample
+from stack.status import BalancerSample, LogLine, ReplicaSample
 from stack.supervision import logs as files
 from stack.supervision.runtime import Running
 from stack.supervision.state import (
@@ -55,7 +56,6 @@ from stack.supervision.state import (
     StackDirectory,
     State,
 )
-from stack.telemetry.sampler import Sampler, Source
 from stack.telemetry.service import ask_status, ask_targets
 
 _PATIENCE: Final = 3.0
@@ -74,13 +74,12 @@ class DockerRuntime:
         self._directory = directory
         self._stack = directory.path.name
         self._connected: tuple[docker.DockerClient, StackView] | None = None
-        self._sampler = Sampler()
+        self._sampling = ContainerSampling(self._connect)
         self._config = NginxConfig()
         self._applied: tuple[str, tuple[Target, ...]] | None = None
         """Container of the balancer, and the targets it was last told."""
         self._reloaded_at = 0.0
         self._held: Lease | None = None
-        self._pids: dict[ContainerIdentity, tuple[int, ...]] = {}
 
     @property
     def _docker(self) -> docker.DockerClient:
@@ -320,7 +319,7 @@ class DockerRuntime:
         containers = desired.spec.containers
         if containers is None or containers.server is not Server.UPSTREAM:
             return await ask_status(client, record.address)
-        pids = await asyncio.to_thread(self._pids_of, record.part)
+        pids = await asyncio.to_thread(self._sampling.pids_of, record.part)
         return await ask_upstream(record.host, REPLICA_PORT, pids)
 
     # --- the end ----------------------------------------------------------------------------------
@@ -338,28 +337,13 @@ class DockerRuntime:
 
     # --- looking ----------------------------------------------------------------------------------
 
-    async def stats(self, state: State) -> Mapping[str, ReplicaSample]:
-        """Sample the processes of the replicas' containers."""
-        sources = await asyncio.to_thread(self._sources, state)
-        return await self._sampler.sample(sources)
+    async def stats(self, desired: Desired, state: State) -> Mapping[str, ReplicaSample]:
+        """Sample the replicas' containers."""
+        return await self._sampling.replicas(desired.spec, state)
 
-    def _sources(self, state: State) -> list[Source]:
-        return [
-            Source(name=record.name, pids=self._pids_of(record.part), address=record.address)
-            for record in state.replicas
-        ]
-
-    def _pids_of(self, part: Part | None) -> tuple[int, ...]:
-        """Return the host's process ids of a container; it keeps them as long as it lives."""
-        if not isinstance(part, ContainerIdentity):
-            return ()
-        if part not in self._pids:
-            try:
-                listed = self._docker.api.top(part.container, ps_args="-eo pid")
-            except APIError:
-                return ()
-            self._pids[part] = tuple(int(row[0]) for row in listed["Processes"] or [])
-        return self._pids[part]
+    async def balancer_stats(self, desired: Desired, state: State) -> BalancerSample:  # noqa: ARG002
+        """Sample the balancer's container."""
+        return await self._sampling.balancer(state.balancer.part)
 
     async def parts(self) -> Sequence[str]:
         """Return the names of the parts that have a log."""

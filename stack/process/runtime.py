@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 
 from stack.balancer.config import BalancerConfig, Target
+from stack.balancer.proxy import STATUS_PATH
 from stack.files import write_atomically
 from stack.process import parts
 from stack.spec import StackSpec
-from stack.status import LogLine, ReplicaSample
+from stack.status import BalancerSample, LogLine, ReplicaSample
 from stack.supervision import logs
 from stack.supervision.preflight import check_memory, check_model, check_port
 from stack.supervision.processes import bound, last_line, start
@@ -25,7 +26,7 @@ from stack.supervision.state import (
     StackDirectory,
     State,
 )
-from stack.telemetry.sampler import Sampler, Source
+from stack.telemetry.sampler import BalancerSource, Sampler, Source
 from stack.telemetry.service import ask_status, ask_targets
 
 _HOST = "127.0.0.1"
@@ -41,6 +42,7 @@ class ProcessRuntime:
         self._directory = directory
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._sampler = Sampler()
+        self._balancer_sampler = Sampler()
 
     # --- before -----------------------------------------------------------------------------------
 
@@ -136,7 +138,7 @@ class ProcessRuntime:
 
     async def targets(self, client: httpx.AsyncClient, desired: Desired) -> tuple[str, ...] | None:
         """Ask the balancer where new sessions go."""
-        return await ask_targets(client, f"http://{desired.spec.balancer.reach}/balancer/status")
+        return await ask_targets(client, _status_url(desired))
 
     async def ask(
         self,
@@ -158,7 +160,11 @@ class ProcessRuntime:
 
     # --- looking ----------------------------------------------------------------------------------
 
-    async def stats(self, state: State) -> Mapping[str, ReplicaSample]:
+    async def stats(
+        self,
+        desired: Desired,  # noqa: ARG002
+        state: State,
+    ) -> Mapping[str, ReplicaSample]:
         """Sample the replicas' processes."""
         sources = [
             Source(
@@ -169,6 +175,12 @@ class ProcessRuntime:
             for record in state.replicas
         ]
         return await self._sampler.sample(sources)
+
+    async def balancer_stats(self, desired: Desired, state: State) -> BalancerSample:
+        """Sample the balancer's process."""
+        part = self.pid(state.balancer.part)
+        status = _status_url(desired) if part is not None else None
+        return await self._balancer_sampler.sample_balancer(BalancerSource(part, status=status))
 
     async def parts(self) -> Sequence[str]:
         """Return the names of the parts that have a log."""
@@ -181,3 +193,7 @@ class ProcessRuntime:
 
     def _log_of(self, part: str) -> Path:
         return self._directory.logs / f"{part}.log"
+
+
+def _status_url(desired: Desired) -> str:
+    return f"http://{desired.spec.balancer.reach}{STATUS_PATH}"

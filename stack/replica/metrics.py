@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -110,9 +110,13 @@ class Metrics:
 
         self.connections = counter("whisperlive_connections", "Sessions started.")
         self.active = gauge("whisperlive_connections_active", "Sessions now.")
-        self.rejected = counter(
+        self._rejected = counter(
             "whisperlive_connections_rejected", "Sessions refused.", ("reason",)
         )
+        # What /status says every second is kept beside the registry, which takes milliseconds.
+        self._rejected_total = 0
+        self._timed: dict[str, tuple[float, int]] = dict.fromkeys(STAGES, (0.0, 0))
+        self._batched = [0, 0]
         self._transcription = histogram(
             "whisperlive_transcription_latency_seconds",
             "Seconds of one call of the model, as each of its passes waits for it.",
@@ -209,8 +213,15 @@ class Metrics:
         self._transcribed.inc(audio_seconds)
         if heard.leads:
             self._batch.observe(heard.batch)
+            self._batched[0] += heard.batch
+            self._batched[1] += 1
             for stage in ("encode", "decode"):
                 self.stage(stage, heard.stages[stage] * heard.batch)
+
+    def refused(self, reason: str) -> None:
+        """Count a session that was not let in."""
+        self._rejected.labels(reason).inc()
+        self._rejected_total += 1
 
     @property
     def queue_wait(self) -> float:
@@ -220,6 +231,25 @@ class Metrics:
     def stage(self, name: str, seconds: float) -> None:
         """Record one timing of a stage; ``name`` is one of STAGES."""
         self._stages.labels(name).observe(seconds)
+        total, count = self._timed[name]
+        self._timed[name] = total + seconds, count + 1
+
+    def totals(self) -> dict[str, Any]:
+        """Return what /status says beside the state: totals since the start, in seconds and counts.
+
+        From two of them whoever asks works out what was between. ``real_time_factor`` is that of
+        the last seconds, None without live audio.
+        """
+        live = self._live.total
+        return {
+            "rejected_total": self._rejected_total,
+            "real_time_factor": round(self._busy.total / live, 6) if live else None,
+            "batches": {"total": self._batched[0], "count": self._batched[1]},
+            "stages": {
+                stage: {"total": round(total, 6), "count": count}
+                for stage, (total, count) in self._timed.items()
+            },
+        }
 
     def render(self) -> bytes:
         """Render the exposition text."""

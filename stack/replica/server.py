@@ -230,18 +230,18 @@ class Replica:
     async def _session(self, websocket: WebSocket) -> None:
         name = {REPLICA_HEADER: self.settings.name}
         if not self._allowed(websocket):
-            self.metrics.rejected.labels("unauthorised").inc()
+            self.metrics.refused("unauthorised")
             text = "The API key is missing or wrong; send it as 'Authorization: Bearer KEY'.\n"
             await websocket.send_denial_response(PlainTextResponse(text, 401, headers=name))
             return
         if self._handshakes >= MAX_HANDSHAKES:
-            self.metrics.rejected.labels("handshakes").inc()
+            self.metrics.refused("handshakes")
             text = "Too many connections wait to send their options; try again later.\n"
             await websocket.send_denial_response(PlainTextResponse(text, 503, headers=name))
             return
         if self.state is not ReplicaState.READY and BALANCED_HEADER in websocket.headers:
             # Whoever comes by way of a balancer can go to another one instead of waiting.
-            self.metrics.rejected.labels(self.state.value).inc()
+            self.metrics.refused(self.state.value)
             text = f"This replica is {self.state.value}; try another one.\n"
             await websocket.send_denial_response(PlainTextResponse(text, 503, headers=name))
             return
@@ -264,7 +264,7 @@ class Replica:
     async def _admit(self, websocket: WebSocket, options: SessionOptions) -> None:
         minutes, reason = self._wait_minutes()
         if minutes is not None or self._terms is None or self._scheduler is None:
-            self.metrics.rejected.labels(reason).inc()
+            self.metrics.refused(reason)
             wait = Wait(uid=options.uid, minutes=minutes or TRY_AGAIN_WAIT)
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                 await websocket.send_text(render(wait))
@@ -349,6 +349,7 @@ class Replica:
                 "model": self.settings.model_label,
                 "audio_seconds_total": round(self.metrics.audio_seconds, 3),
                 "rss": _resident(),
+                **self.metrics.totals(),
                 "started_at": self._started,
             }
         )

@@ -11,6 +11,7 @@ from typing import Final
 from stack.engine import StackError
 from stack.spec import KEY_VARIABLE, MAX_REPLICAS, EngineName, StackSpec
 from stack.status import (
+    BalancerSample,
     LogLine,
     ReplicaSample,
     ReplicaState,
@@ -304,7 +305,18 @@ class SupervisedEngine:
     async def stats(self) -> Mapping[str, ReplicaSample]:
         """Sample every replica once; a source that doesn't answer costs its own cells only."""
         looked = await asyncio.to_thread(self._look)
-        return await self._runtime.stats(looked[1]) if looked is not None else {}
+        if looked is None:
+            return {}
+        desired, state, _ = looked
+        return await self._runtime.stats(desired, state)
+
+    async def balancer_stats(self) -> BalancerSample | None:
+        """Sample the balancer once, likewise; None without a stack."""
+        looked = await asyncio.to_thread(self._look)
+        if looked is None:
+            return None
+        desired, state, _ = looked
+        return await self._runtime.balancer_stats(desired, state)
 
     async def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
         """Yield the status whenever it has changed, the first at once."""

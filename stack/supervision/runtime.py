@@ -12,7 +12,7 @@ import httpx
 
 from stack.balancer.config import Target
 from stack.spec import StackSpec
-from stack.status import LogLine, ReplicaSample
+from stack.status import BalancerSample, LogLine, ReplicaSample
 from stack.supervision.state import Desired, Part, ReplicaRecord, State
 
 
@@ -128,8 +128,12 @@ class Runtime(Protocol):
         """Remove what is left once every part has ended."""
         ...
 
-    async def stats(self, state: State) -> Mapping[str, ReplicaSample]:
+    async def stats(self, desired: Desired, state: State) -> Mapping[str, ReplicaSample]:
         """Sample every replica once; a source that doesn't answer costs its own cells only."""
+        ...
+
+    async def balancer_stats(self, desired: Desired, state: State) -> BalancerSample:
+        """Sample the balancer once, likewise."""
         ...
 
     async def parts(self) -> Sequence[str]:

@@ -1,12 +1,10 @@
-"""The machine as a whole, and the balancer's share of it. Blocking: call from a thread."""
+"""The machine as a whole. Blocking: call from a thread."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import psutil
 
-from stack.status import MachineSample
-from stack.telemetry.processes import ProcessReader, processes_use
+from stack.status import BalancerSample, MachineSample
 
 _SHORTEST: Final = 0.2
 """Seconds of CPU time, of all cores: the kernel counts in hundredths."""
@@ -16,22 +14,18 @@ class MachineReader:
     """Remembers what the machine had done a moment ago."""
 
     def __init__(self) -> None:
-        self._processes = ProcessReader()
         self._before = _cpu_seconds()
         self._share: float | None = None
 
-    def read(self, balancer: int | None) -> MachineSample:
-        """Return what is used now; ``balancer`` is the balancer's first process."""
-        pids = _family(balancer) if balancer is not None else []
-        found = self._processes.read(pids)
-        use = processes_use([found.get(pid) for pid in pids])
+    def read(self, balancer: BalancerSample | None) -> MachineSample:
+        """Return what is used now; ``balancer`` is the balancer's sample, if it is ours."""
         memory = psutil.virtual_memory()
         return MachineSample(
             cpu=self._cpu(),
             cores=psutil.cpu_count(),
             memory=memory.total,
             memory_available=memory.available,
-            balancer_cpu=use.cpu if use else None,
+            balancer=balancer,
         )
 
     def _cpu(self) -> float | None:
@@ -56,12 +50,3 @@ def _cpu_seconds() -> tuple[float, float]:
     total = sum(times) - guests
     idle = times.idle + getattr(times, "iowait", 0.0)
     return total - idle, total
-
-
-def _family(pid: int) -> Sequence[int]:
-    """Return a process and all it started: nginx works in children."""
-    try:
-        process = psutil.Process(pid)
-        return [pid, *(child.pid for child in process.children(recursive=True))]
-    except psutil.Error:
-        return []

@@ -1,79 +1,125 @@
-"""CPU and memory of processes with psutil. Blocking: call from a thread."""
+"""What trees of processes use, from /proc with psutil. Blocking: call from a thread."""
 
+import contextlib
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import psutil
 
-WINDOW: Final = 1.0
-"""Seconds that a figure of CPU looks back on at least, once so much has been seen.
+from stack.status import PartSample
+from stack.telemetry.rates import WINDOW, Counters
 
-CPU use is a difference. Taken since the last reading it would depend on who else reads: two who
-watch one stack would spoil each other's figures."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProcessUse:
-    """What one process used; None is unknown."""
-
-    cpu: float | None
-    """Fraction of one core over the last second; None in the first reading."""
-    memory: int | None
-    """Resident bytes."""
+_FORGET: Final = 10.0
+"""Seconds after which a process that nobody asks about is forgotten."""
+_LARGEST_TREE: Final = 256
+"""Processes of one part that are looked at."""
 
 
 @dataclass(slots=True)
-class _Known:
-    process: psutil.Process
-    readings: deque[tuple[float, float]] = field(default_factory=deque)
-    """Monotonic second and seconds of CPU used until then, oldest first."""
+class _Tree:
+    """A part's first process, and those that it has started."""
 
-    def cpu(self, now: float, used: float) -> float | None:
-        self.readings.append((now, used))
-        # The newest reading that is a whole window old is what is looked back to.
-        while len(self.readings) > 2 and self.readings[1][0] <= now - WINDOW:
-            self.readings.popleft()
-        then, before = self.readings[0]
-        return (used - before) / (now - then) if now > then else None
+    root: psutil.Process
+    members: dict[int, psutil.Process] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    asked_at: float = 0.0
 
 
 class ProcessReader:
-    """Remembers what processes had used a moment ago."""
+    """Remembers what processes had used a moment ago. Implements ``sampler.UsageReader``."""
+
+    name = "process"
+    settling = WINDOW
 
     def __init__(self) -> None:
-        self._known: dict[int, _Known] = {}
+        self._trees: dict[int, _Tree] = {}
 
-    def read(self, pids: Iterable[int]) -> dict[int, ProcessUse]:
-        """Return what these processes use; those that are gone are left out."""
-        wanted = set(pids)
-        for pid in set(self._known) - wanted:
-            del self._known[pid]
-        found: dict[int, ProcessUse] = {}
-        for pid in wanted:
+    def read(self, parts: Iterable[int]) -> dict[int, PartSample]:
+        """Return what each of these processes uses together with all that it has started.
+
+        By the first process's id; one that is gone is left out. The first reading has no rates.
+        """
+        now = time.monotonic()
+        for pid in [pid for pid, tree in self._trees.items() if tree.asked_at < now - _FORGET]:
+            del self._trees[pid]
+        found: dict[int, PartSample] = {}
+        for pid in parts:
             try:
-                known = self._known.get(pid)
-                if known is None or not known.process.is_running():
-                    known = self._known[pid] = _Known(psutil.Process(pid))
-                with known.process.oneshot():
-                    times = known.process.cpu_times()
-                    memory = int(known.process.memory_info().rss)
+                tree = self._trees.get(pid)
+                if tree is None or not tree.root.is_running():
+                    tree = self._trees[pid] = _Tree(psutil.Process(pid))
+                tree.asked_at = now
+                if tree.root.status() == psutil.STATUS_ZOMBIE:
+                    raise psutil.ZombieProcess(pid)
+                found[pid] = _sample(tree)
             except psutil.Error:
-                self._known.pop(pid, None)
-                continue
-            found[pid] = ProcessUse(known.cpu(time.monotonic(), times.user + times.system), memory)
+                self._trees.pop(pid, None)
         return found
 
 
-def processes_use(uses: Sequence[ProcessUse | None]) -> ProcessUse | None:
-    """Put the processes of one replica together; None when nothing is known of any."""
-    known = [use for use in uses if use is not None]
-    if not known:
-        return None
-    shares = [use.cpu for use in known if use.cpu is not None]
-    memories = [use.memory for use in known if use.memory is not None]
-    return ProcessUse(
-        cpu=sum(shares) if shares else None, memory=sum(memories) if memories else None
+def _sample(tree: _Tree) -> PartSample:
+    """Look at a tree; raises psutil.Error when its first process is gone."""
+    _grow(tree)
+    memory, cpu, read, written = 0, 0.0, 0.0, 0.0
+    counts_disk = True
+    for process in list(tree.members.values()):
+        try:
+            with process.oneshot():
+                times = process.cpu_times()
+                resident = int(process.memory_info().rss)
+        except psutil.Error:
+            if process.pid == tree.root.pid:
+                raise
+            continue
+        # What a child that has ended used is its parent's then, in both figures (proc(5): cutime,
+        # and the kernel's task_io_accounting of a thread group): the sums only grow.
+        cpu += times.user + times.system + times.children_user + times.children_system
+        memory += resident
+        try:
+            counted = process.io_counters()
+            read, written = read + counted.read_bytes, written + counted.write_bytes
+        except (psutil.Error, AttributeError):
+            counts_disk = False  # of other users' processes, and on systems without /proc
+    totals = {"cpu": cpu} | ({"read": read, "written": written} if counts_disk else {})
+    tree.counters.add(time.monotonic(), totals)
+    return PartSample(
+        cpu=tree.counters.rate("cpu"),
+        memory=memory,
+        disk_read=tree.counters.rate("read"),
+        disk_written=tree.counters.rate("written"),
     )
+
+
+def _grow(tree: _Tree) -> None:
+    """Look which processes a tree has now."""
+    pids = {tree.root.pid: None}  # in the order they were found
+    waiting = [tree.root.pid]
+    while waiting and len(pids) < _LARGEST_TREE:
+        for child in _children(waiting.pop()):
+            if child not in pids:
+                pids[child] = None
+                waiting.append(child)
+    known, tree.members = tree.members, {tree.root.pid: tree.root}
+    for pid in pids:
+        with contextlib.suppress(psutil.Error):
+            process = known.get(pid)
+            if process is None or not process.is_running():
+                process = psutil.Process(pid)
+            tree.members.setdefault(pid, process)
+
+
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process has started and that have not ended."""
+    try:
+        found = []
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text("ascii").split()]
+        return found
+    except OSError:
+        # A kernel without this file: psutil looks at every process of the machine instead.
+        with contextlib.suppress(psutil.Error):
+            return [child.pid for child in psutil.Process(pid).children()]
+        return []

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from stack.engine import StackError
 from stack.spec import StackSpec
 from stack.status import (
+    BalancerSample,
     BalancerStatus,
     LogLine,
     ReplicaSample,
@@ -116,6 +117,9 @@ class FakeEngine:
             )
             for number, name in enumerate(self._names, start=1)
         }
+
+    async def balancer_stats(self) -> BalancerSample | None:
+        return BalancerSample(cpu=0.1, memory=20 * 2**20, active_connections=len(self._names))
 
     async def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
         last = None

@@ -13,9 +13,11 @@ import psutil
 import pynvml
 import pytest
 
+from stack.telemetry.answers import replica_answer
 from stack.telemetry.environment import environment
 from stack.telemetry.gpu import GpuReader, GpuUse
 from stack.telemetry.processes import ProcessReader
+from stack.telemetry.rates import Counters
 from stack.telemetry.sampler import Sampler, Source, combine
 
 BUSY = "while True: pass"
@@ -192,7 +194,9 @@ async def test_a_dead_or_silent_replica_costs_its_own_cells_only(address: str) -
     assert (samples["replica-1"].sessions, samples["replica-1"].queue_depth) == (3, 2)
     assert samples["replica-1"].cpu is not None, "the first sample is a whole one"
     assert samples["replica-1"].memory
-    assert set(samples["replica-2"].model_dump(exclude={"gpu_shared"}).values()) == {None}
+    nothing = samples["replica-2"].model_dump(exclude={"gpu_shared", "missing"})
+    assert set(nothing.values()) == {None}
+    assert [samples[f"replica-{number}"].missing for number in (1, 2, 3)] == [(), (), ("service",)]
     assert samples["replica-3"].memory
     assert samples["replica-3"].sessions is None
 
@@ -224,7 +228,8 @@ async def test_a_driver_that_hangs_costs_its_own_cells_only(
 
 
 def test_nonsense_from_a_replica_is_unknown() -> None:
-    sample = combine(None, None, {"sessions": "many", "queue_depth": -1})
+    answer = replica_answer({"sessions": "many", "queue_depth": -1})
+    sample = combine(None, None, answer, Counters())
     assert sample.sessions is None
     assert sample.queue_depth is None
 
