@@ -97,6 +97,9 @@ class StatsStreams:
             if time.monotonic() - stream.asked_at <= FORGET:
                 return True
             self._streams.pop(stream.container, None)
+            if not self._streams and self._client is not None:
+                self._client.close()  # its idle connections
+                self._client = None
             return False
 
     def _follow(self, stream: _Stream) -> None:
