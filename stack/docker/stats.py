@@ -58,6 +58,7 @@ class StatsStreams:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._streams: dict[str, _Stream] = {}
+        self._connecting = threading.Lock()
         self._client: docker.DockerClient | None = None
 
     def read(self, parts: Iterable[str]) -> dict[str, PartSample]:
@@ -97,10 +98,12 @@ class StatsStreams:
             if time.monotonic() - stream.asked_at <= FORGET:
                 return True
             self._streams.pop(stream.container, None)
-            if not self._streams and self._client is not None:
-                self._client.close()  # its idle connections
-                self._client = None
-            return False
+            idle = None
+            if not self._streams:
+                idle, self._client = self._client, None
+        if idle is not None:
+            idle.close()
+        return False
 
     def _follow(self, stream: _Stream) -> None:
         """Read a container's stream until it is removed or nobody asks any more."""
@@ -112,7 +115,8 @@ class StatsStreams:
             time.sleep(_PAUSE)
 
     def _connect(self) -> docker.DockerClient:
-        with self._lock:
+        # With a lock of its own: nobody waits for an engine that hangs but who needs it.
+        with self._connecting:
             if self._client is None:
                 self._client = connect(timeout=_TIMEOUT)
             return self._client

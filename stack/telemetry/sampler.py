@@ -184,6 +184,14 @@ class Sampler:
         status = await fetch_json(client, source.status, _ANSWER_TIMEOUT)
         return built_in_answer(status) if status is not None else None
 
+    async def close(self) -> None:
+        """Close the connections that were kept open; the next sample opens new ones."""
+        if self._connected is not None:
+            loop, client = self._connected
+            self._connected = None
+            if loop is asyncio.get_running_loop():
+                await client.aclose()
+
     def _client(self) -> httpx.AsyncClient:
         """Return the client whose connections stay open; they belong to one event loop."""
         loop = asyncio.get_running_loop()

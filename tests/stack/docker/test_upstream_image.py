@@ -1,5 +1,6 @@
 """An image with a server of upstream's kind: no status, no drain, no figures."""
 
+import asyncio
 import io
 from pathlib import Path
 
@@ -19,15 +20,27 @@ TAG = "whisperctl-test/upstream-like:latest"
 
 SERVER = """
 import argparse, asyncio, json
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from websockets.asyncio.server import serve
 
 parser = argparse.ArgumentParser()
 for name in ("port", "backend", "faster_whisper_custom_model_path", "max_clients",
-             "max_connection_time"):
+             "max_connection_time", "metrics_port"):
     parser.add_argument("--" + name)
 options = parser.parse_args()
+active = Gauge("whisperlive_connections_active", "Active")
+rejected = Counter("whisperlive_connections_rejected_total", "Rejected", ["reason"])
+latency = Histogram("whisperlive_transcription_latency_seconds", "Latency")
+if options.metrics_port:
+    rejected.labels("full").inc(2)
+    rejected.labels("auth").inc(1)
+    start_http_server(int(options.metrics_port))
 
 async def talk(connection):
+    with active.track_inprogress():
+        await really_talk(connection)
+
+async def really_talk(connection):
     uid = json.loads(await connection.recv())["uid"]
     ready = {"uid": uid, "message": "SERVER_READY", "backend": "faster_whisper"}
     await connection.send(json.dumps(ready))
@@ -36,6 +49,7 @@ async def talk(connection):
         if message == b"END_OF_AUDIO":
             return
         seconds += len(message) / 64000
+        latency.observe(0.25)
         segment = {"start": "0.000", "end": f"{seconds:.3f}", "text": " word", "completed": False}
         await connection.send(json.dumps({"uid": uid, "segments": [segment]}))
 
@@ -84,3 +98,24 @@ async def test_it_serves_and_what_it_cannot_say_is_unknown(
         assert client.containers.get(container_name(engine.stack_name, "replica-2"))
         await first.send(b"\0" * 64000)
     await reach(engine, lambda now: len(now.replicas) == 1, "it has gone", deadline=45)
+
+
+async def test_its_metrics_are_read_where_it_has_them(engine: DockerEngine, image: str) -> None:
+    containers = ContainerSpec(
+        image=image, balancer_image=BALANCER_IMAGE, gpus="none", upstream_metrics_port=9191
+    )
+    status = await engine.up(spec(engine, 1, containers=containers))
+    assert status.balancer is not None
+    async with session(status.balancer.address) as opened:
+        while True:
+            await opened.send(b"\0" * 6400)
+            await opened.recv()
+            sample = (await engine.stats())["replica-1"]
+            if sample.stage_seconds:
+                break
+            await asyncio.sleep(0.3)
+    assert sample.sessions == 1
+    assert sample.rejected_total == 3
+    assert sample.stage_seconds == {"transcription": pytest.approx(0.25)}
+    assert sample.queue_depth is sample.real_time_factor is None, "it does not say"
+    assert "service" not in sample.missing

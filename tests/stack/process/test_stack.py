@@ -55,6 +55,14 @@ async def test_life_of_a_stack(engine: ProcessEngine, root: Path) -> None:
 
     names = set()
     async with session(status.balancer.address) as one, session(status.balancer.address) as two:
+        balancer = await engine.balancer_stats()
+        assert balancer is not None
+        assert not balancer.missing
+        assert balancer.active_connections == 2
+        assert (balancer.accepted_total or 0) >= (balancer.requests_total or 0) >= 2
+        assert balancer.handled_total == balancer.accepted_total
+        assert balancer.memory
+        assert balancer.cpu is not None
         for each in (one, two):
             assert each.response is not None
             names.add(each.response.headers["X-Replica"])

@@ -13,6 +13,7 @@ import psutil
 import pynvml
 import pytest
 
+from stack.status import BalancerSample, MachineSample
 from stack.telemetry.answers import replica_answer
 from stack.telemetry.environment import environment
 from stack.telemetry.gpu import GpuReader, GpuUse
@@ -240,3 +241,13 @@ def test_the_environment_says_what_machine_but_not_whose() -> None:
     assert found.cores
     assert found.cpu
     assert not {"hostname", "host", "node", "user"} & set(found.model_dump())
+
+
+def test_a_run_file_of_before_still_tells_the_balancers_cpu() -> None:
+    old = MachineSample.model_validate({"cpu": 0.5, "cores": 2, "balancer_cpu": 0.3})
+    assert old.balancer == BalancerSample(cpu=0.3)
+    assert old.balancer_cpu == 0.3
+    again = MachineSample.model_validate_json(old.model_dump_json())
+    assert again == old
+    assert MachineSample.model_validate({"balancer_cpu": None}).balancer is None
+    assert MachineSample().balancer_cpu is None
