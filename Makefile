@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
 .PHONY: help venv dev demo test check format bench bench-load bench-intervals bench-replica \
-	soak-replica pictures clean lock
+	bench-telemetry soak-replica pictures clean lock
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 17
@@ -83,6 +83,9 @@ endif
 
 bench-replica: venv ## Our replica beside upstream's server; an hour on a quiet machine
 	$(BIN)/python -m benchmarks.replica $(BENCH_ARGUMENTS)
+
+bench-telemetry: venv ## What watching a stack of eight replicas costs
+	$(BIN)/python -m benchmarks.telemetry $(BENCH_ARGUMENTS)
 
 soak-replica: venv ## A replica under load for half an hour: memory, failed sessions
 	$(BIN)/python -m benchmarks.soak $(BENCH_ARGUMENTS)

@@ -1,6 +1,7 @@
 """The stack under load, as the load controller looks into it."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,7 @@ from loadtest.plan import LoadPlan
 from loadtest.shards import GeneratorPlace, LoadError
 from loadtest.target import TargetFacts
 from stack.balancer.nginx import LISTEN_PORT
-from stack.engine import Engine
+from stack.engine import Engine, StackError
 from stack.spec import EngineName
 from stack.status import MachineSample, ReplicaSample, StackState, StackStatus
 from stack.supervision.state import StackDirectory, state_root
@@ -52,6 +53,9 @@ class StackTarget:
         )
         if not self._ours or status.spec is None:
             return TargetFacts(environment=facts, calibrated_clients=calibrated)
+        # Rates need a moment: the first second of the load is to have them.
+        with contextlib.suppress(StackError, OSError):
+            await asyncio.gather(self._engine.stats(), self._engine.balancer_stats())
         key = StackDirectory(state_root() / status.name).read_key()
         return TargetFacts(
             stack=status.spec.model_dump(mode="json"),

@@ -3,12 +3,14 @@
 from enum import StrEnum
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 DEFAULT_STACK_NAME: Final = "default"
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8990
 MAX_REPLICAS: Final = 64
+REPLICA_PORT: Final = 9090
+"""Where a replica listens in its container."""
 KEY_VARIABLE: Final = "WHISPERCTL_API_KEY"
 """Environment variable with the key that replicas ask for."""
 DEFAULT_IMAGE: Final = "whisperctl:latest"
@@ -116,6 +118,13 @@ class ContainerSpec(BaseModel):
     not at all. Images before whisper-live 0.10.0 don't know the option."""
     pids: int = Field(default=1024, ge=32)
     """Processes and threads of one container."""
+
+    @field_validator("upstream_metrics_port")
+    @classmethod
+    def _not_the_sessions(cls, port: int | None) -> int | None:
+        if port == REPLICA_PORT:
+            raise ValueError(f"sessions come in on {REPLICA_PORT}; choose another one")
+        return port
 
     @property
     def generator_image(self) -> str:

@@ -72,6 +72,16 @@ GpusOption = Annotated[
 MemoryOption = Annotated[
     str | None, typer.Option("--memory", help="docker: limit of one replica, such as 2g.")
 ]
+UpstreamMetricsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--upstream-metrics-port",
+        min=1024,
+        max=65535,
+        help="docker: have upstream's server, 0.10.0 or later, serve its Prometheus metrics on "
+        "this port of the stack's network, and read them.",
+    ),
+]
 ResultsOption = Annotated[
     Path,
     typer.Option("--results-dir", help="Directory of saved runs.", envvar="WHISPERCTL_RESULTS_DIR"),

@@ -13,6 +13,7 @@ from console.cli.common import (
     ImageOption,
     MemoryOption,
     NameOption,
+    UpstreamMetricsOption,
     UserError,
     engine_for,
     out,
@@ -93,6 +94,7 @@ def _compose(
     balancer_image: BalancerImageOption = DEFAULT_BALANCER_IMAGE,
     gpus: GpusOption = "auto",
     memory: MemoryOption = None,
+    upstream_metrics_port: UpstreamMetricsOption = None,
     host: Annotated[str, typer.Option(help="Address the balancer listens on.")] = DEFAULT_HOST,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Its port.")] = DEFAULT_PORT,
     strategy: Annotated[
@@ -127,6 +129,7 @@ def _compose(
                 "balancer_image": balancer_image,
                 "gpus": gpus,
                 "memory": parse_bytes("memory", memory),
+                "upstream_metrics_port": upstream_metrics_port,
             },
         )
     for path, text in _compose_texts(spec, subnet).items():

@@ -14,6 +14,7 @@ from console.cli.common import (
     JsonOption,
     MemoryOption,
     NameOption,
+    UpstreamMetricsOption,
     UserError,
     engine_for,
     engine_name,
@@ -138,6 +139,7 @@ def _up(
     balancer_image: BalancerImageOption = DEFAULT_BALANCER_IMAGE,
     gpus: GpusOption = "auto",
     memory: MemoryOption = None,
+    upstream_metrics_port: UpstreamMetricsOption = None,
     timeout: Annotated[
         float, typer.Option(min=1, help="Seconds that may take; a model is downloaded in it.")
     ] = 600.0,
@@ -175,6 +177,7 @@ def _up(
             "balancer_image": balancer_image,
             "gpus": gpus,
             "memory": parse_bytes("memory", memory),
+            "upstream_metrics_port": upstream_metrics_port,
         },
     )
     _show(run_async(bring_up()), {}, as_json=as_json)

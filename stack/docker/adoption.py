@@ -6,11 +6,11 @@ import docker
 from docker.errors import NotFound
 from pydantic import ValidationError
 
-from stack.docker.containers import BALANCER, REPLICA_PORT
+from stack.docker.containers import BALANCER
 from stack.docker.errors import explained
 from stack.docker.view import StackView
 from stack.engine import StackError
-from stack.spec import KEY_VARIABLE, EngineName, StackSpec
+from stack.spec import KEY_VARIABLE, REPLICA_PORT, EngineName, StackSpec
 from stack.supervision.state import Desired, ReplicaRecord, State
 
 

@@ -14,11 +14,10 @@ from stack.docker.containers import (
     BALANCER_ADDRESS,
     FIRST_REPLICA_ADDRESS,
     MODEL_VOLUME,
-    REPLICA_PORT,
     USER,
     replica_arguments,
 )
-from stack.spec import KEY_VARIABLE, ContainerSpec, Server, StackSpec
+from stack.spec import KEY_VARIABLE, REPLICA_PORT, ContainerSpec, Server, StackSpec
 
 DEFAULT_SUBNET: Final = "172.28.90.0/24"
 

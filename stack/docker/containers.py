@@ -14,7 +14,14 @@ from docker.types import DeviceRequest, LogConfig
 
 from stack.balancer.nginx import LISTEN_PORT
 from stack.replica.options import replica_options
-from stack.spec import KEY_VARIABLE, ContainerSpec, ReplicaSpec, Server, StackSpec
+from stack.spec import (
+    KEY_VARIABLE,
+    REPLICA_PORT,
+    ContainerSpec,
+    ReplicaSpec,
+    Server,
+    StackSpec,
+)
 
 LABEL_STACK: Final = "io.whisperctl.stack"
 LABEL_PART: Final = "io.whisperctl.part"
@@ -27,7 +34,6 @@ LABEL_IMAGE: Final = "io.whisperctl.image"
 
 BALANCER: Final = "balancer"
 GENERATOR: Final = "load-generator"
-REPLICA_PORT: Final = 9090
 USER: Final = "10001:10001"
 """The user of our image, who is nobody outside."""
 BALANCER_DIRECTORY: Final = "/var/lib/whisperctl"

@@ -26,7 +26,6 @@ from stack.docker.containers import (
     MODEL_CACHE,
     MODEL_VOLUME,
     MODELS,
-    REPLICA_PORT,
     USER,
     balancer_arguments,
     container_name,
@@ -44,7 +43,7 @@ from stack.docker.upstream import ask_upstream
 from stack.docker.view import SeenContainer, StackView
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
-from stack.spec import KEY_VARIABLE, Server, StackSpec
+from stack.spec import KEY_VARIABLE, REPLICA_PORT, Server, StackSpec
 from stack.status import BalancerSample, LogLine, ReplicaSample
 from stack.supervision import logs as files
 from stack.supervision.runtime import Running
