@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -131,10 +131,20 @@ class ReplicaSample(PartSample):
 
     gpu_memory: int | None = None
     """Bytes of GPU memory."""
+    gpu_memory_total: int | None = None
+    """Bytes that the cards in ``gpus`` have, or the parts of them that it was given."""
     gpu_utilisation: float | None = None
-    """Fraction of the GPU's time, 0 to 1."""
+    """Fraction of the GPU's time, 0 to 1; of several cards the busiest's."""
+    gpu_encoder: float | None = None
+    """Fraction of the video encoder's time, 0 to 1."""
+    gpus: tuple[int, ...] = ()
+    """Indices of the cards that it uses; where that can't be told, of all that it could use."""
+    gpu_memory_shared: bool = False
+    """``gpu_memory`` is the cards', because the driver can't tell processes apart."""
+    gpu_utilisation_shared: bool = False
+    """The same of ``gpu_utilisation`` and ``gpu_encoder``."""
     gpu_shared: bool = False
-    """The GPU figures are the whole card's, because the driver can't tell processes apart."""
+    """Either of the two."""
     sessions: int | None = None
     queue_depth: int | None = None
     """Sessions that wait for inference."""
@@ -164,6 +174,47 @@ class BalancerSample(PartSample):
     """Requests since its start, those for figures among them."""
 
 
+HELD_BACK: Final = frozenset({"power limit", "heat", "hardware slowdown", "power brake"})
+"""Words of ``GpuSample.throttle`` for what keeps a busy card below the speed it was set to."""
+
+
+class GpuSample(_Snapshot):
+    """One second of one card. None means unknown, never zero."""
+
+    index: int
+    """As nvidia-smi counts; a card keeps the number under which it was first seen."""
+    name: str
+    memory: int | None = None
+    """Bytes in all."""
+    memory_used: int | None = None
+    """Bytes, by all processes and the driver itself."""
+    utilisation: float | None = None
+    """Fraction of the driver's last sample period in which anything ran, 0 to 1."""
+    encoder: float | None = None
+    """Fraction of the video encoder's time, 0 to 1."""
+    temperature: float | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+    power_limit: float | None = None
+    """Watts that the card may draw."""
+    clock: float | None = None
+    """Hertz of the streaming multiprocessors."""
+    clock_limit: float | None = None
+    """Hertz that they could reach."""
+    throttle: tuple[str, ...] = ()
+    """What holds the clock down, in words; an idle card is not held down."""
+    mig: bool = False
+    """Split into MIG instances: the driver gives no utilisation then."""
+    problem: str = ""
+    """Why there are no figures, such as ``lost`` or ``driver not loaded``; empty: all is well."""
+
+    @property
+    def held_back(self) -> tuple[str, ...]:
+        """What keeps the card below the speed it was set to."""
+        return tuple(word for word in self.throttle if word in HELD_BACK)
+
+
 class MachineSample(_Snapshot):
     """One second of the machine that the load runs on. None means unknown."""
 
@@ -176,6 +227,8 @@ class MachineSample(_Snapshot):
     """Bytes that a new process could get."""
     balancer: BalancerSample | None = None
     """None where the balancer isn't one of ours."""
+    gpus: tuple[GpuSample, ...] = ()
+    """Its NVIDIA cards."""
 
     @model_validator(mode="before")
     @classmethod

@@ -1,8 +1,10 @@
-"""What every test shares: which may run beside which."""
+"""What every test shares: which may run beside which, and two graphics cards on paper."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.nvml import World, build, loaded
 
 HERE = Path(__file__).parent
 ALONE = {
@@ -29,3 +31,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.alone)
         shared = any(place.startswith(one) for one in TOGETHER)
         item.add_marker(pytest.mark.xdist_group("docker" if shared else place))
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stand-in for NVIDIA's library, built."""
+    return build(tmp_path_factory.mktemp("nvml"))
+
+
+@pytest.fixture
+def nvml(nvml_library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Two cards, answered from a script, in this process."""
+    with loaded(nvml_library, tmp_path / "world.txt", monkeypatch) as world:
+        yield world

@@ -1,29 +1,27 @@
 """GPU figures with nvidia-ml-py. No GPU is a normal state and looks like one: nothing.
 
-NVML calls block: call these from a thread.
+Never raises, never waits longer than a second or so, whatever the driver does.
 """
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final
 
-import pynvml
+from stack.status import GpuSample
+from stack.telemetry.gpu_figures import card_sample
+from stack.telemetry.gpu_processes import GpuUse, replicas_use
+from stack.telemetry.gpu_session import Session
+from stack.telemetry.nvml import THREAD
 
-_T = TypeVar("_T")
-_LOOK_BACK: Final = 1.2
-"""Seconds; the driver takes a sample about every sixth of a second."""
+__all__ = ["Gpu", "GpuReader", "GpuUse"]
 
-
-@dataclass(frozen=True, slots=True)
-class GpuUse:
-    """What one process uses of its GPUs, or the whole card's figures, marked ``shared``."""
-
-    memory: int | None
-    """Bytes."""
-    utilisation: float | None
-    """Fraction of the GPU's time."""
-    shared: bool
+_INVENTORY: Final = 10.0
+"""Seconds: drivers without persistence wake each card up first."""
+_NO_FIGURES: Final = dict.fromkeys(
+    ("memory_used", "utilisation", "encoder", "temperature", "power", "clock")
+)
+_SESSION: Final = Session()
+"""One for all readers: NVML is initialised for the process, so it must be shut down by one hand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,124 +33,75 @@ class Gpu:
     memory: int | None
     """Bytes."""
     driver: str | None
+    mig: bool = False
+    power_limit: float | None = None
+    """Watts."""
+    clock_limit: float | None = None
+    """Hertz."""
+    problem: str = ""
+    """Why it gives no figures."""
 
 
-def _ask(call: Callable[..., _T], *arguments: Any) -> _T | None:
-    """Return what NVML says, None when it can't say."""
-    try:
-        return call(*arguments)
-    except pynvml.NVMLError:
-        return None
+@dataclass(frozen=True, slots=True)
+class GpuInventory:
+    """The cards, and what keeps the driver from telling of them."""
+
+    cards: tuple[Gpu, ...] = ()
+    problem: str = ""
+    """``driver's library not found`` is that of a machine without NVIDIA's driver."""
 
 
 class GpuReader:
-    """Reads NVML; survives a driver that is missing, goes, or comes back."""
+    """Reads NVML; survives a driver that is missing, hangs, goes, or comes back."""
 
     def __init__(self) -> None:
-        self._ready = False
+        self._last: tuple[GpuSample, ...] = ()
 
-    def _handles(self) -> list[Any]:
-        try:
-            if not self._ready:
-                pynvml.nvmlInit()
-                self._ready = True
-            count = pynvml.nvmlDeviceGetCount()
-        except pynvml.NVMLError:
-            # The next reading tries to begin anew.
-            self._ready = False
-            return []
-        handles = (_ask(pynvml.nvmlDeviceGetHandleByIndex, index) for index in range(count))
-        return [handle for handle in handles if handle is not None]
+    def inventory(self) -> GpuInventory:
+        """Return the cards and the driver's state. Blocking, for seconds at worst."""
+        found = THREAD.run(_inventory, _INVENTORY)
+        return GpuInventory(problem="no answer") if found is None else found
 
     def devices(self) -> list[Gpu]:
-        """Return the cards of this machine."""
-        found = []
-        for index, handle in enumerate(self._handles()):
-            memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
-            found.append(
-                Gpu(
-                    index=index,
-                    name=_text(_ask(pynvml.nvmlDeviceGetName, handle)) or "unknown",
-                    memory=memory.total if memory else None,
-                    driver=_text(_ask(pynvml.nvmlSystemGetDriverVersion)),
-                )
+        """Return the cards of this machine that answer."""
+        return [card for card in self.inventory().cards if not card.problem]
+
+    def cards(self) -> tuple[GpuSample, ...]:
+        """Return each card's figures now; a card that was there once stays, with its problem."""
+        found = THREAD.run(_samples)
+        if found is None:
+            lost = _NO_FIGURES | {"throttle": (), "problem": "no answer"}
+            return tuple(sample.model_copy(update=lost) for sample in self._last)
+        self._last = found
+        return found
+
+    def use(self, replicas: Mapping[str, Sequence[int]]) -> dict[str, GpuUse]:
+        """Return what replicas use, given their processes; those that use no card are left out."""
+        return THREAD.run(lambda: replicas_use(_SESSION.cards(), replicas)) or {}
+
+
+def _samples() -> tuple[GpuSample, ...]:
+    return tuple(card_sample(card) for card in _SESSION.cards())
+
+
+def _inventory() -> GpuInventory:
+    cards = _SESSION.cards()
+    for card in cards:
+        if not card.problem:
+            card.renew()
+    return GpuInventory(
+        cards=tuple(
+            Gpu(
+                index=card.index,
+                name=card.name,
+                memory=card.memory,
+                driver=_SESSION.driver,
+                mig=card.mig,
+                power_limit=card.power_limit,
+                clock_limit=card.clock_limit,
+                problem=card.problem,
             )
-        return found
-
-    def use(self, pids: Iterable[int]) -> dict[int, GpuUse]:
-        """Return what these processes use; those that use no GPU are left out."""
-        wanted = set(pids)
-        found: dict[int, GpuUse] = {}
-        for handle in self._handles():
-            running = _ask(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
-            ours = {process.pid: process.usedGpuMemory for process in running}
-            ours = {pid: memory for pid, memory in ours.items() if pid in wanted}
-            if not ours:
-                continue
-            utilisation = _utilisation(handle)
-            for pid, memory in ours.items():
-                own = GpuUse(
-                    memory=memory,
-                    utilisation=utilisation.get(pid, 0.0) if utilisation is not None else None,
-                    shared=False,
-                )
-                if memory is None or utilisation is None:
-                    own = _card(handle, own)
-                found[pid] = _add(found[pid], own) if pid in found else own
-        return found
-
-
-def gpu_use(uses: Sequence[GpuUse | None]) -> GpuUse | None:
-    """Put the processes of one replica together; None when none uses a GPU."""
-    known = [use for use in uses if use is not None]
-    total = known[0] if known else None
-    for use in known[1:]:
-        total = _add(total, use) if total is not None else use
-    return total
-
-
-def _utilisation(handle: Any) -> dict[int, float] | None:
-    """Return each process's mean share of the GPU over the last second; None: unknown.
-
-    The driver keeps samples stamped in microseconds since the epoch. A fixed look-back, not one
-    since the last reading: two who watch one stack must not spoil each other's figures.
-    """
-    since = int((time.time() - _LOOK_BACK) * 1e6)
-    try:
-        samples = pynvml.nvmlDeviceGetProcessUtilization(handle, since)
-    except pynvml.NVMLError_NotFound:
-        return {}  # nobody has used the GPU since
-    except pynvml.NVMLError:
-        return None
-    shares: dict[int, list[int]] = {}
-    for sample in samples:
-        shares.setdefault(sample.pid, []).append(sample.smUtil)
-    return {pid: sum(values) / len(values) / 100 for pid, values in shares.items()}
-
-
-def _card(handle: Any, own: GpuUse) -> GpuUse:
-    """Fill in the card's figures where the driver can't tell processes apart."""
-    memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle)
-    rates = _ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
-    return GpuUse(
-        memory=own.memory if own.memory is not None else (memory.used if memory else None),
-        utilisation=own.utilisation
-        if own.utilisation is not None
-        else (rates.gpu / 100 if rates else None),
-        shared=True,
+            for card in cards
+        ),
+        problem=_SESSION.problem,
     )
-
-
-def _add(one: GpuUse, other: GpuUse) -> GpuUse:
-    """Put a process's use of two cards together: memory adds up, utilisation is the busier's."""
-    memories = [use.memory for use in (one, other) if use.memory is not None]
-    shares = [use.utilisation for use in (one, other) if use.utilisation is not None]
-    return GpuUse(
-        memory=sum(memories) if memories else None,
-        utilisation=max(shares, default=None),
-        shared=one.shared or other.shared,
-    )
-
-
-def _text(value: str | bytes | None) -> str | None:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

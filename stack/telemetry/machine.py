@@ -5,6 +5,7 @@ from typing import Final
 import psutil
 
 from stack.status import BalancerSample, MachineSample
+from stack.telemetry.gpu import GpuReader
 
 _SHORTEST: Final = 0.2
 """Seconds of CPU time, of all cores: the kernel counts in hundredths."""
@@ -14,6 +15,7 @@ class MachineReader:
     """Remembers what the machine had done a moment ago."""
 
     def __init__(self) -> None:
+        self._gpus = GpuReader()
         self._before = _cpu_seconds()
         self._share: float | None = None
 
@@ -26,6 +28,7 @@ class MachineReader:
             memory=memory.total,
             memory_available=memory.available,
             balancer=balancer,
+            gpus=self._gpus.cards(),
         )
 
     def _cpu(self) -> float | None:

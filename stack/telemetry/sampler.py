@@ -24,7 +24,7 @@ from stack.telemetry.answers import (
     stage_seconds,
     upstream_answer,
 )
-from stack.telemetry.gpu import GpuReader, GpuUse, gpu_use
+from stack.telemetry.gpu import GpuReader, GpuUse
 from stack.telemetry.processes import ProcessReader
 from stack.telemetry.rates import Counters
 from stack.telemetry.service import ask_status, fetch, fetch_json
@@ -105,20 +105,19 @@ class Sampler:
 
     async def sample(self, sources: Sequence[Source]) -> Mapping[str, ReplicaSample]:
         """Return one sample a source, by name."""
-        pids = [pid for source in sources for pid in source.pids]
         parts = [source.known_as for source in sources if source.known_as is not None]
         await self._settle(parts)
         for name in set(self._service) - {source.name for source in sources}:
             del self._service[name]
         usage, gpu, *answers = await asyncio.gather(
             self.blocking("usage", self._usage.read, parts),
-            self.blocking("gpu", self._gpu.use, pids),
+            self.blocking("gpu", self._gpu.use, {one.name: one.pids for one in sources}),
             *(self._ask(source) for source in sources),
         )
         return {
             source.name: combine(
                 (usage or {}).get(source.known_as),
-                gpu_use([(gpu or {}).get(pid) for pid in source.pids]),
+                (gpu or {}).get(source.name),
                 answer,
                 self._counters(source.name, answer),
                 missing=[
@@ -248,8 +247,13 @@ def combine(
     return ReplicaSample(
         **_usage_fields(usage),
         gpu_memory=gpu.memory if gpu else None,
+        gpu_memory_total=gpu.memory_total if gpu else None,
         gpu_utilisation=gpu.utilisation if gpu else None,
-        gpu_shared=gpu.shared if gpu else False,
+        gpu_encoder=gpu.encoder if gpu else None,
+        gpus=gpu.cards if gpu else (),
+        gpu_memory_shared=gpu.memory_shared if gpu else False,
+        gpu_utilisation_shared=gpu.utilisation_shared if gpu else False,
+        gpu_shared=gpu.memory_shared or gpu.utilisation_shared if gpu else False,
         sessions=said.sessions,
         queue_depth=said.queue_depth,
         batch_size=batch_size(counters),

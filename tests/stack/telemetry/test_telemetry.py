@@ -1,22 +1,18 @@
-"""Samples of real processes and sockets; the GPU's driver is the only stand-in."""
+"""Samples of real processes and sockets."""
 
 import asyncio
 import contextlib
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from types import SimpleNamespace
 
 import psutil
-import pynvml
 import pytest
 
-from stack.status import BalancerSample, MachineSample
+from stack.status import BalancerSample, MachineSample, ReplicaSample
 from stack.telemetry.answers import replica_answer
 from stack.telemetry.environment import environment
-from stack.telemetry.gpu import GpuReader, GpuUse
 from stack.telemetry.processes import ProcessReader
 from stack.telemetry.rates import Counters
 from stack.telemetry.sampler import Sampler, Source, combine
@@ -58,114 +54,6 @@ def test_a_process_that_is_gone_is_left_out_and_its_pid_forgotten() -> None:
     assert reader.read([process.pid]) == {}
 
 
-def test_no_driver_is_a_normal_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail() -> None:
-        raise pynvml.NVMLError_LibraryNotFound
-
-    monkeypatch.setattr(pynvml, "nvmlInit", fail)
-    reader = GpuReader()
-    assert reader.devices() == []
-    assert reader.use([1]) == {}
-
-
-class Driver:
-    """NVML with one card; ``failing`` calls raise ``failure``."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.cards = 1
-        self.memory: int | None = 300
-        self.samples = [SimpleNamespace(pid=10, smUtil=40, timeStamp=5)]
-        self.since: list[int] = []
-        self.failing: set[str] = set()
-        self.failure: type[pynvml.NVMLError] = pynvml.NVMLError_NotSupported
-
-        def utilisation(handle: int, since: int) -> list[SimpleNamespace]:
-            self.since.append(since)
-            return self.samples
-
-        for name, answer in {
-            "nvmlInit": lambda: None,
-            "nvmlSystemGetDriverVersion": lambda: b"560.1",
-            "nvmlDeviceGetCount": lambda: self.cards,
-            "nvmlDeviceGetHandleByIndex": lambda index: index,
-            "nvmlDeviceGetName": lambda handle: "Card",
-            "nvmlDeviceGetMemoryInfo": lambda handle: SimpleNamespace(total=1000, used=700),
-            "nvmlDeviceGetUtilizationRates": lambda handle: SimpleNamespace(gpu=90),
-            "nvmlDeviceGetComputeRunningProcesses": lambda handle: [
-                SimpleNamespace(pid=10, usedGpuMemory=self.memory),
-                SimpleNamespace(pid=99, usedGpuMemory=5),
-            ],
-            "nvmlDeviceGetProcessUtilization": utilisation,
-        }.items():
-            monkeypatch.setattr(pynvml, name, self._guarded(name, answer))
-
-    def _guarded(self, name, answer):
-        def call(*arguments):
-            if name in self.failing:
-                raise self.failure
-            return answer(*arguments)
-
-        return call
-
-
-@pytest.fixture
-def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
-    return Driver(monkeypatch)
-
-
-def test_gpu_figures_are_the_process_own(driver: Driver) -> None:
-    reader = GpuReader()
-    (card,) = reader.devices()
-    assert (card.name, card.memory, card.driver) == ("Card", 1000, "560.1")
-    assert reader.use([10, 11]) == {10: GpuUse(300, 0.4, shared=False)}
-    driver.samples = []
-    assert reader.use([10])[10].utilisation == 0.0
-    back = [time.time() - since / 1e6 for since in driver.since]
-    assert all(0.5 < seconds < 5 for seconds in back), "a fixed while, whoever else reads"
-
-
-def test_two_cards_add_up(driver: Driver) -> None:
-    driver.cards = 2
-    assert GpuReader().use([10]) == {10: GpuUse(600, 0.4, shared=False)}
-
-
-def test_what_the_driver_hides_is_the_cards_and_marked(driver: Driver) -> None:
-    driver.failing = {"nvmlDeviceGetProcessUtilization"}
-    assert GpuReader().use([10]) == {10: GpuUse(300, 0.9, shared=True)}
-    driver.memory = None
-    assert GpuReader().use([10]) == {10: GpuUse(700, 0.9, shared=True)}
-
-
-def test_nobody_used_the_card_is_not_hidden(driver: Driver) -> None:
-    driver.failing = {"nvmlDeviceGetProcessUtilization"}
-    driver.failure = pynvml.NVMLError_NotFound
-    assert GpuReader().use([10]) == {10: GpuUse(300, 0.0, shared=False)}
-
-
-@pytest.mark.parametrize(
-    "failing",
-    [
-        "nvmlInit",
-        "nvmlDeviceGetCount",
-        "nvmlDeviceGetHandleByIndex",
-        "nvmlDeviceGetName",
-        "nvmlDeviceGetMemoryInfo",
-        "nvmlDeviceGetUtilizationRates",
-        "nvmlDeviceGetComputeRunningProcesses",
-        "nvmlDeviceGetProcessUtilization",
-        "nvmlSystemGetDriverVersion",
-    ],
-)
-def test_a_driver_that_fails_and_comes_back(driver: Driver, failing: str) -> None:
-    reader = GpuReader()
-    driver.failing = {failing}
-    driver.failure = pynvml.NVMLError_GpuIsLost
-    reader.devices()
-    reader.use([10])
-    driver.failing = set()
-    assert reader.use([10]) == {10: GpuUse(300, 0.4, shared=False)}
-
-
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -195,37 +83,11 @@ async def test_a_dead_or_silent_replica_costs_its_own_cells_only(address: str) -
     assert (samples["replica-1"].sessions, samples["replica-1"].queue_depth) == (3, 2)
     assert samples["replica-1"].cpu is not None, "the first sample is a whole one"
     assert samples["replica-1"].memory
-    nothing = samples["replica-2"].model_dump(exclude={"gpu_shared", "missing"})
-    assert set(nothing.values()) == {None}
+    nothing = samples["replica-2"]
+    assert nothing == ReplicaSample(missing=nothing.missing), "nothing is known of it"
     assert [samples[f"replica-{number}"].missing for number in (1, 2, 3)] == [(), (), ("service",)]
     assert samples["replica-3"].memory
     assert samples["replica-3"].sessions is None
-
-
-async def test_a_driver_that_hangs_costs_its_own_cells_only(
-    address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    release = threading.Event()
-    asked = []
-
-    def hang(reader: GpuReader, pids: list[int]) -> dict[int, GpuUse]:
-        asked.append(1)
-        release.wait(60)
-        return {}
-
-    monkeypatch.setattr(GpuReader, "use", hang)
-    sampler = Sampler()
-    try:
-        for _ in range(3):
-            began = time.monotonic()
-            samples = await sampler.sample([Source("replica-1", (psutil.Process().pid,), address)])
-            assert time.monotonic() - began < 5
-            assert samples["replica-1"].memory
-            assert samples["replica-1"].sessions == 3
-            assert samples["replica-1"].gpu_memory is None
-        assert len(asked) == 1, "one that hangs holds one thread, not one more a second"
-    finally:
-        release.set()
 
 
 def test_nonsense_from_a_replica_is_unknown() -> None:
