@@ -7,10 +7,10 @@ frozen snapshot, ``live``, which the screens draw. Nothing here blocks the event
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import replace
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from textual import work
 from textual.app import App, SystemCommand
@@ -24,6 +24,7 @@ from console.demonstration import Demonstration
 from console.history import History, Moment, live_latency
 from console.live import Happening, Live, LoadView
 from console.render import step_line
+from console.sampling import Sampling, Severity
 from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, ask_down, ask_leave, ask_stop
 from console.screens.logs import LogScreen
@@ -46,9 +47,7 @@ from loadtest.store import RunStore
 from loadtest.verdict import clients_text, outcome, plan_text, step_text
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec
-from stack.status import ReplicaSample, StackState, StackStatus
-
-Severity = Literal["information", "warning", "error"]
+from stack.status import GpuSample, StackState, StackStatus
 
 _STATUS_INTERVAL: Final = 0.5
 _SAMPLE_INTERVAL: Final = 1.0
@@ -87,6 +86,7 @@ class WhisperctlApp(App[None]):
         plan: LoadPlan,
         store: RunStore,
         make_controller: Callable[[LoadPlan], LoadController],
+        cards: Callable[[], tuple[GpuSample, ...]] = tuple,
         demo: bool = False,
     ) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class WhisperctlApp(App[None]):
         self._load_over = asyncio.Event()
         self._load_over.set()
         self._last_runs: list[Run] = []
-        self._sampling_failed = False
+        self._sampling = Sampling(engine, cards, self.happened)
         self.set_reactive(
             WhisperctlApp.live, Live(StackStatus(name=spec.name, state=StackState.ABSENT))
         )
@@ -151,7 +151,7 @@ class WhisperctlApp(App[None]):
     async def _sample(self) -> None:
         moment = time.monotonic()
         while True:
-            samples = {} if self.live.absent else await self._stats()
+            samples, cards = await self._sampling.read(stack=not self.live.absent)
             load = self.live.load
             self.history.add(
                 Moment(
@@ -161,21 +161,9 @@ class WhisperctlApp(App[None]):
                     wer=self._last_wer if load else None,
                 )
             )
-            self.live = self.live.with_samples(samples)
+            self.live = self.live.with_samples(samples, cards)
             moment = max(moment + _SAMPLE_INTERVAL, time.monotonic())
             await asyncio.sleep(moment - time.monotonic() or _SAMPLE_INTERVAL)
-
-    async def _stats(self) -> Mapping[str, ReplicaSample]:
-        """Sample the stack; figures that can't be had are unknown, and said so once."""
-        try:
-            samples = await self.engine.stats()
-        except StackError as error:
-            if not self._sampling_failed:
-                self.happened("stack", f"No figures: {error}", "warning")
-            self._sampling_failed = True
-            return {}
-        self._sampling_failed = False
-        return samples
 
     def _publish(self) -> None:
         self.live = replace(self.live, happenings=tuple(self._happenings))

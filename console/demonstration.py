@@ -9,7 +9,8 @@ from stack.engine import StackError
 
 if TYPE_CHECKING:
     # The app imports this module: at run time only that direction.
-    from console.app import Severity, WhisperctlApp
+    from console.app import WhisperctlApp
+    from console.sampling import Severity
 
 
 class Demonstration:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from loadtest.events import StepProgress, StepStarted
-from stack.status import ReplicaSample, StackState, StackStatus
+from stack.status import GpuSample, ReplicaSample, StackState, StackStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Live:
 
     status: StackStatus
     samples: Mapping[str, ReplicaSample] = field(default_factory=dict)
+    cards: tuple[GpuSample, ...] = ()
     load: LoadView | None = None
     busy: str = ""
     """What is being done to the stack, such as ``bringing up``."""
@@ -79,9 +80,11 @@ class Live:
     tick: int = 0
     """Grows with every second, so that charts move also when nothing changes."""
 
-    def with_samples(self, samples: Mapping[str, ReplicaSample]) -> "Live":
+    def with_samples(
+        self, samples: Mapping[str, ReplicaSample], cards: tuple[GpuSample, ...] = ()
+    ) -> "Live":
         """Return the snapshot a second later."""
-        return replace(self, samples=samples, tick=self.tick + 1)
+        return replace(self, samples=samples, cards=cards, tick=self.tick + 1)
 
     @property
     def absent(self) -> bool:

@@ -8,6 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from console.rendering.cards import gpu_cells
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
@@ -37,8 +38,10 @@ def figure_table(*columns: str, title: str | None = None, left: int = 1) -> Tabl
     return table
 
 
-def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> RenderableType:
-    """Show a stack, one row a replica."""
+def status_table(
+    status: StackStatus, samples: Mapping[str, ReplicaSample], *, wide: bool = False
+) -> RenderableType:
+    """Show a stack, one row a replica; ``wide``: there is room for more than 80 columns."""
     if status.state is StackState.ABSENT or status.spec is None:
         return Text(f"There is no stack '{status.name}'; 'whisperctl up' brings one up.")
     address = status.balancer.address if status.balancer else "–"
@@ -55,13 +58,11 @@ def status_table(status: StackStatus, samples: Mapping[str, ReplicaSample]) -> R
     table = figure_table("replica", "state", *figures, "restarts", left=2)
     for replica in status.replicas:
         sample = samples.get(replica.name, ReplicaSample())
-        shared = " (card)" if sample.gpu_shared else ""
         cells = (
             format_figure(sample.sessions, Unit.COUNT),
             format_figure(sample.cpu, Unit.FRACTION),
             format_figure(sample.memory, Unit.BYTES),
-            format_figure(sample.gpu_memory, Unit.BYTES) + shared,
-            format_figure(sample.gpu_utilisation, Unit.FRACTION) + shared,
+            *gpu_cells(sample, wide=wide),
         )
         table.add_row(
             replica.name,

@@ -23,6 +23,14 @@ def format_figure(value: float | None, unit: Unit, *, signed: bool = False) -> s
     return f"{_number(value, unit, signed=signed)}{gap}{name}"
 
 
+def format_part(value: float | None, whole: float | None, *, share: bool = True) -> str:
+    """Write bytes of how many: ``5.1 / 24.0 GiB (21 %)``, or without the ``share`` in per cent."""
+    if value is None or not whole:
+        return format_figure(value, Unit.BYTES)
+    text = f"{value / 2**30:.1f} / {whole / 2**30:.1f} GiB"
+    return f"{text} ({value / whole * 100:.0f} %)" if share else text
+
+
 def format_difference(value: float | None, interval: tuple[float, float] | None, unit: Unit) -> str:
     """Write a signed difference, and behind it its interval where there is one."""
     text = format_figure(value, unit, signed=True)

@@ -1,5 +1,6 @@
 """Commands on a stack: up, status, scale, restart, logs, down."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Annotated
 
@@ -24,6 +25,7 @@ from console.cli.common import (
     run_async,
 )
 from console.render import status_table
+from console.rendering.cards import card_lines
 from stack.engine import Engine
 from stack.spec import (
     DEFAULT_BALANCER_IMAGE,
@@ -39,10 +41,12 @@ from stack.spec import (
     StackSpec,
     Strategy,
 )
-from stack.status import ReplicaSample, StackState, StackStatus
+from stack.status import GpuSample, ReplicaSample, StackState, StackStatus
 from stack.validation import first_problem
 
 DEFAULT_REPLICAS = 2
+_WIDE = 100
+"""Columns from which on there is room for per cent of the GPU's memory."""
 
 
 def make_spec(
@@ -190,27 +194,43 @@ def _status(
 ) -> None:
     """Show the stack: every replica's state, sessions and use of CPU, memory and GPU."""
 
-    async def look(engine: Engine) -> tuple[StackStatus, dict[str, ReplicaSample]]:
+    async def look(
+        engine: Engine,
+    ) -> tuple[StackStatus, dict[str, ReplicaSample], tuple[GpuSample, ...]]:
+        # NVML takes a while to load.
+        from stack.telemetry.gpu import GpuReader  # noqa: PLC0415
+
         status = await engine.status()
         if status.state is StackState.ABSENT:
-            return status, {}
-        return status, dict(await engine.stats())
+            return status, {}, ()
+        samples = dict(await engine.stats())
+        return status, samples, await asyncio.to_thread(GpuReader().cards)
 
-    status, samples = run_async(look(engine_for(name, engine)))
-    _show(status, samples, as_json=as_json)
+    status, samples, cards = run_async(look(engine_for(name, engine)))
+    _show(status, samples, cards, as_json=as_json)
     if status.state is StackState.ABSENT:
         raise typer.Exit(1)
 
 
-def _show(status: StackStatus, samples: dict[str, ReplicaSample], *, as_json: bool) -> None:
+def _show(
+    status: StackStatus,
+    samples: dict[str, ReplicaSample],
+    cards: tuple[GpuSample, ...] = (),
+    *,
+    as_json: bool,
+) -> None:
     if as_json:
         data = status.model_dump(mode="json")
         for replica in data["replicas"]:
             sample = samples.get(replica["name"])
             replica["sample"] = sample.model_dump(mode="json") if sample else None
+        data["gpus"] = [card.model_dump(mode="json") for card in cards]
         print_json(data)
         return
-    out().print(status_table(status, samples))
+    wide = out().width >= _WIDE
+    out().print(status_table(status, samples, wide=wide))
+    if cards:
+        out().print(card_lines(cards, wide=wide))
 
 
 async def _and_say(engine: Engine, change: Callable[[], Awaitable[StackStatus]]) -> None:

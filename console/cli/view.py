@@ -93,6 +93,7 @@ def make_app(
     """Put a console together over this engine and the plan's results directory."""
     # Textual takes a while to load; only the console needs it.
     from console.app import WhisperctlApp  # noqa: PLC0415
+    from stack.telemetry.gpu import GpuReader  # noqa: PLC0415 - NVML, likewise
 
     return WhisperctlApp(
         engine=engine,
@@ -100,6 +101,7 @@ def make_app(
         plan=plan,
         store=RunStore(plan.results_directory),
         make_controller=lambda plan: LoadController(plan, target=target_of(engine, plan)),
+        cards=GpuReader().cards,
         demo=demo,
     )
 

@@ -11,7 +11,7 @@ from textual.widgets import DataTable, Footer
 from console.history import History
 from console.live import Live
 from console.screens.base import ConsoleScreen
-from console.widgets.bars import Events, LoadBar, StackBar
+from console.widgets.bars import CardBar, Events, LoadBar, StackBar
 from console.widgets.chart import Chart, Drawing, Line
 from console.widgets.replica_table import ReplicaTable
 
@@ -66,6 +66,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
         """Lay out the screen."""
         yield StackBar(id="stack-bar")
         yield ReplicaTable(id="replicas")
+        yield CardBar(id="cards")
         with Grid(id="charts"):
             yield Chart("latency, s", id="latency")
             yield Chart("sessions per replica", id="distribution")
@@ -85,6 +86,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
     def _show(self, live: Live) -> None:
         self.query_one(StackBar).show(live)
         self.query_one(ReplicaTable).show(live)
+        self.query_one(CardBar).show(live)
         self.query_one(LoadBar).show(live)
         self.query_one(Events).show(live)
         for name, drawing in drawings(

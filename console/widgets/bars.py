@@ -7,6 +7,7 @@ from textual.events import Resize
 from textual.widgets import Label, ProgressBar, RichLog, Static
 
 from console.live import Happening, Live
+from console.rendering.cards import card_lines
 from loadtest.figures import Unit, format_figure
 from loadtest.verdict import clients_text
 from stack.status import StackState
@@ -18,6 +19,8 @@ _STATES = {
     StackState.DEGRADED: ("▲", "red"),
     StackState.STOPPING: ("◐", "yellow"),
 }
+_CARDS, _CARDS_SHORT = 8, 3
+"""Lines of cards, and those on a screen of few rows."""
 _SEVERITIES = {"information": "", "warning": "yellow", "error": "red"}
 
 
@@ -50,6 +53,18 @@ class StackBar(Static):
         elif not status.supervised:
             text.append("  unsupervised: + or - starts a supervisor", style="yellow")
         self.update(text)
+
+
+class CardBar(Static):
+    """The machine's cards, a line each; nothing where there is none."""
+
+    def show(self, live: Live) -> None:
+        """Show a snapshot."""
+        self.display = bool(live.cards)
+        if live.cards:
+            most = _CARDS_SHORT if self.screen.has_class("-short") else _CARDS
+            wide = not self.screen.has_class("-narrow")
+            self.update(card_lines(live.cards, wide=wide, most=most))
 
 
 class LoadBar(Horizontal):

@@ -4,6 +4,7 @@ from rich.text import Text
 from textual.widgets import DataTable
 
 from console.live import Live
+from console.rendering.cards import gpu_cells
 from loadtest.figures import Unit, format_figure
 from stack.status import ReplicaSample, ReplicaState, ReplicaStatus
 
@@ -61,7 +62,8 @@ class ReplicaTable(DataTable[str | Text]):
         for gone in set(known) - set(names):
             self.remove_row(gone)
         for replica in live.status.replicas:
-            cells = _cells(replica, live.samples.get(replica.name, ReplicaSample()))
+            sample = live.samples.get(replica.name, ReplicaSample())
+            cells = _cells(replica, sample, wide=self.size.width >= ROOM)
             # As many as there are columns now.
             shown = [(str(key.value), cell) for key, cell in zip(self.columns, cells, strict=False)]
             if replica.name not in known:
@@ -72,15 +74,13 @@ class ReplicaTable(DataTable[str | Text]):
                     self.update_cell(replica.name, column, cell, update_width=True)
 
 
-def _cells(replica: ReplicaStatus, sample: ReplicaSample) -> list[str | Text]:
+def _cells(replica: ReplicaStatus, sample: ReplicaSample, *, wide: bool) -> list[str | Text]:
     glyph, colour = _GLYPHS[replica.state]
-    shared = " card" if sample.gpu_shared else ""
     figures = (
         format_figure(sample.sessions, Unit.COUNT),
         format_figure(sample.cpu, Unit.FRACTION),
         format_figure(sample.memory, Unit.BYTES),
-        format_figure(sample.gpu_memory, Unit.BYTES) + shared,
-        format_figure(sample.gpu_utilisation, Unit.FRACTION) + shared,
+        *gpu_cells(sample, wide=wide),
         format_figure(sample.queue_depth, Unit.COUNT),
         str(replica.restarts),
     )

@@ -4,7 +4,7 @@ The pictures are of one Python and the locked versions: another Textual draws an
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -24,7 +24,7 @@ from console.screens.runs import RunsScreen
 from console.widgets.chart import Chart
 from loadtest.analysis.series import analyse
 from stack.spec import StackSpec
-from stack.status import ReplicaSample
+from stack.status import GpuSample, ReplicaSample
 
 Apps = Callable[..., WhisperctlApp]
 Compare = Callable[..., bool]
@@ -54,14 +54,86 @@ def with_data(make_app: Apps, monkeypatch: pytest.MonkeyPatch) -> WhisperctlApp:
     engine.samples = samples
     app = make_app(engine=engine)
 
+    _stand_still(app, samples, (), monkeypatch)
+    return app
+
+
+def _stand_still(
+    app: WhisperctlApp,
+    samples: Mapping[str, ReplicaSample],
+    cards: tuple[GpuSample, ...],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Put a minute behind the app, and let no second pass."""
+
     async def sample_nothing() -> None:
         now = 1000.0
         for row in FakeController.rows(seconds=60, clients=5):
             moment = Moment(now + row.time, samples, live_latency(row), wer=0.0125)
             app.history.add(moment)
-        app.live = app.live.with_samples(samples)
+        app.live = app.live.with_samples(samples, cards)
 
     monkeypatch.setattr(app, "_sample", lambda: app.run_worker(sample_nothing()))
+
+
+@pytest.fixture
+def with_cards(make_app: Apps, monkeypatch: pytest.MonkeyPatch) -> WhisperctlApp:
+    """An app over a stack on two cards: one that is hot, and one that hides its processes."""
+    monkeypatch.setattr("console.app.time.time", lambda: 1_770_000_060.0)
+    samples = {
+        "replica-1": ReplicaSample(
+            cpu=1.42,
+            memory=1570 * 2**20,
+            gpu_memory=5222 * 2**20,
+            gpu_memory_total=24 * 2**30,
+            gpu_utilisation=0.37,
+            gpus=(0,),
+            sessions=30,
+            queue_depth=1,
+        ),
+        "replica-2": ReplicaSample(
+            cpu=1.31,
+            memory=1490 * 2**20,
+            gpu_memory=6144 * 2**20,
+            gpu_memory_total=16 * 2**30,
+            gpu_utilisation=1.0,
+            gpus=(1,),
+            gpu_memory_shared=True,
+            gpu_utilisation_shared=True,
+            gpu_shared=True,
+            sessions=22,
+            queue_depth=0,
+        ),
+    }
+    cards = (
+        GpuSample(
+            index=0,
+            name="NVIDIA GeForce RTX 4090",
+            memory=24 * 2**30,
+            memory_used=20 * 2**30,
+            utilisation=0.97,
+            temperature=88.0,
+            power=449.7,
+            power_limit=450.0,
+            throttle=("power limit", "heat"),
+        ),
+        GpuSample(
+            index=1,
+            name="NVIDIA A2",
+            memory=16 * 2**30,
+            memory_used=6 * 2**30,
+            utilisation=1.0,
+            temperature=41.0,
+            power=9.2,
+            power_limit=60.0,
+            throttle=("clocks as set",),
+        ),
+        GpuSample(index=2, name="NVIDIA L4", memory=24 * 2**30, problem="lost"),
+    )
+    engine = FakeEngine(up=StackSpec(replicas=2))
+    engine.samples = samples
+    app = make_app(engine=engine)
+    _stand_still(app, samples, cards, monkeypatch)
     return app
 
 
@@ -80,6 +152,13 @@ async def _settle(pilot: Pilot[Any]) -> None:
 @SIZES
 def test_dashboard(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]) -> None:
     assert snap_compare(with_data, terminal_size=size, run_before=_settle)
+
+
+@SIZES
+def test_dashboard_with_cards(
+    with_cards: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]
+) -> None:
+    assert snap_compare(with_cards, terminal_size=size, run_before=_settle)
 
 
 @SIZES
