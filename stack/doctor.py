@@ -21,7 +21,9 @@ from stack.spec import (
 )
 from stack.supervision.preflight import check_port, replica_memory
 from stack.supervision.state import state_root
-from stack.telemetry.gpu import GpuReader
+from stack.telemetry.gpu import Gpu, GpuReader
+from stack.telemetry.gpu_processes import OTHER_NAMESPACE
+from stack.telemetry.nvml import NO_LIBRARY
 
 _GIB: Final = 2**30
 _DISK_WANTED: Final = 10 * _GIB
@@ -65,7 +67,7 @@ def examine(
     yield _writable("state directory", state_root(), "WHISPERCTL_STATE_DIR")
     yield _writable("results", results, "--results-dir")
     yield _port(port)
-    yield _gpus()
+    yield from _gpus()
     yield from _docker(image, balancer_image)
 
 
@@ -109,16 +111,67 @@ def _port(port: int) -> Finding:
     return Finding(f"port {port}", Health.GOOD, "free")
 
 
-def _gpus() -> Finding:
-    cards = GpuReader().devices()
-    if not cards:
+_DRIVER: Final = {
+    "driver not loaded": "load it with 'modprobe nvidia', and look for its reasons with 'dmesg'",
+    "driver and library differ in version": (
+        "the driver was updated under way; reload its kernel modules, or restart the machine"
+    ),
+    "no answer": "look for 'Xid' in 'dmesg'; the machine may need a restart",
+}
+"""What to do, by what keeps the driver from telling of its cards."""
+
+
+def _gpus() -> Iterator[Finding]:
+    found = GpuReader().inventory()
+    if found.problem in {"", NO_LIBRARY} and not found.cards:
         text = "none with NVIDIA's driver: models run on the processor, and figures of GPUs are –"
-        return Finding("GPUs", Health.NOTE, text)
-    names = ", ".join(
-        f"{card.name} ({card.memory / _GIB:.0f} GiB)" if card.memory else card.name
-        for card in cards
-    )
-    return Finding("GPUs", Health.GOOD, f"{names}, driver {cards[0].driver or 'unknown'}")
+        yield Finding("GPUs", Health.NOTE, text)
+    elif found.problem:
+        todo = _DRIVER.get(found.problem, "see 'nvidia-smi' and 'dmesg'")
+        yield Finding("GPUs", Health.NOTE, f"{found.problem}: {todo}")
+    for card in found.cards:
+        if not (found.problem and card.problem):
+            yield _gpu(card)
+
+
+def _gpu(card: Gpu) -> Finding:
+    facts = [card.name]
+    if card.memory:
+        facts.append(f"{card.memory / _GIB:.0f} GiB")
+    if card.power_limit:
+        facts.append(f"{card.power_limit:.0f} W")
+    text = f"{', '.join(facts)}, driver {card.driver or 'unknown'}"
+    notes = []
+    if card.problem:
+        notes.append(f"it gives no figures ({card.problem}): see 'nvidia-smi' and 'dmesg'")
+    if card.mig:
+        notes.append(
+            "it is split into MIG instances, of which the driver gives no utilisation; switch that "
+            "off with 'nvidia-smi -mig 0' if you need it"
+        )
+    if card.hidden_processes == OTHER_NAMESPACE:
+        notes.append(
+            "its processes are known by ids of the host: run whisperctl there, or its container "
+            "with '--pid=host'"
+        )
+    elif card.hidden_processes:
+        notes.append(
+            f"replicas show the whole card's memory, marked 'card' ({card.hidden_processes})"
+            f"{_rights(card.hidden_processes)}"
+        )
+    if card.hidden_shares and not card.mig:
+        notes.append(
+            f"replicas show the whole card's utilisation, marked 'card' ({card.hidden_shares})"
+            f"{_rights(card.hidden_shares)}"
+        )
+    health = Health.NOTE if notes else Health.GOOD
+    return Finding(f"GPU {card.index}", health, "; ".join([text, *notes]))
+
+
+def _rights(reason: str) -> str:
+    if reason == "no permission":
+        return ": run whisperctl as root, or as the user that the replicas run as"
+    return ": this driver can't tell processes apart, as under WSL"
 
 
 def _docker(image: str, balancer_image: str) -> Iterator[Finding]:

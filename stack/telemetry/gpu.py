@@ -9,7 +9,7 @@ from typing import Final
 
 from stack.status import GpuSample
 from stack.telemetry.gpu_figures import card_sample
-from stack.telemetry.gpu_processes import GpuUse, replicas_use
+from stack.telemetry.gpu_processes import GpuUse, hidden_processes, hidden_shares, replicas_use
 from stack.telemetry.gpu_session import Session
 from stack.telemetry.nvml import THREAD
 
@@ -40,6 +40,10 @@ class Gpu:
     """Hertz."""
     problem: str = ""
     """Why it gives no figures."""
+    hidden_processes: str = ""
+    """Why it can't be told which process uses what memory of it; empty: it can."""
+    hidden_shares: str = ""
+    """Why it can't be told which process uses what time of it; empty: it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class GpuInventory:
 
     cards: tuple[Gpu, ...] = ()
     problem: str = ""
-    """``driver's library not found`` is that of a machine without NVIDIA's driver."""
+    """``nvml.NO_LIBRARY`` on a machine without NVIDIA's driver."""
 
 
 class GpuReader:
@@ -100,6 +104,8 @@ def _inventory() -> GpuInventory:
                 power_limit=card.power_limit,
                 clock_limit=card.clock_limit,
                 problem=card.problem,
+                hidden_processes=hidden_processes(card),
+                hidden_shares=hidden_shares(card),
             )
             for card in cards
         ),

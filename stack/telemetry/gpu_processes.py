@@ -116,6 +116,32 @@ def replicas_use(cards: Sequence[Card], replicas: Mapping[str, Sequence[int]]) -
     return found
 
 
+OTHER_NAMESPACE: Final = "process ids of another namespace"
+"""Why processes can't be told apart where whisperctl runs in a container."""
+
+
+def hidden_processes(card: Card) -> str:
+    """Return why the driver can't tell whose memory is whose; empty where it can."""
+    if card.problem or card.handle is None:
+        return ""
+    answers = [ask_newest(names, card.handle) for names in _LISTS]
+    listed = _listed(answers)
+    if listed is None:
+        return next(one.word for one in answers if isinstance(one, Refusal))
+    if _is_foreign(listed):
+        return OTHER_NAMESPACE
+    return "not available" if None in listed.values() else ""
+
+
+def hidden_shares(card: Card) -> str:
+    """Return why the driver can't tell whose time is whose; empty where it can."""
+    if card.problem or card.handle is None:
+        return ""
+    answer = ask(pynvml.nvmlDeviceGetProcessUtilization, card.handle, 0)
+    none_yet = isinstance(answer, Refusal) and answer.code == pynvml.NVML_ERROR_NOT_FOUND
+    return answer.word if isinstance(answer, Refusal) and not none_yet else ""
+
+
 @dataclass(slots=True)
 class _Owners:
     """Finds the replica that a process belongs to, by its parents."""

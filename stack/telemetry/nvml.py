@@ -17,12 +17,14 @@ import pynvml
 
 T = TypeVar("T")
 
+NO_LIBRARY: Final = "driver's library not found"
+"""What is said of a machine without NVIDIA's driver."""
 _WORDS: Final = {
     pynvml.NVML_ERROR_NOT_SUPPORTED: "not supported",
     pynvml.NVML_ERROR_NO_PERMISSION: "no permission",
     pynvml.NVML_ERROR_DRIVER_NOT_LOADED: "driver not loaded",
     pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH: "driver and library differ in version",
-    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: "driver's library not found",
+    pynvml.NVML_ERROR_LIBRARY_NOT_FOUND: NO_LIBRARY,
     pynvml.NVML_ERROR_GPU_IS_LOST: "lost",
     pynvml.NVML_ERROR_GPU_NOT_FOUND: "lost",
     pynvml.NVML_ERROR_RESET_REQUIRED: "needs a reset",
