@@ -11,6 +11,8 @@ from stack.status import GpuSample, ReplicaSample
 
 MARK = " card"
 """Behind a figure that is the whole card's, and not the replica's own."""
+_WORDS = (1, 6)
+"""Columns of a card's line that are no figures."""
 _HOT = 85.0
 """Degrees Celsius from which on most cards begin to slow down."""
 
@@ -41,16 +43,16 @@ def card_lines(
         shown = sorted(worst[: most - 1], key=lambda card: card.index)
     rows = [list(_cells(card, wide=wide)) for card in shown]
     table = Table.grid(padding=(0, 2 if wide else 1), expand=False)
-    for number, column in enumerate(zip(*rows, strict=True)):
-        # Names and reasons are cut before figures are.
-        words = number in {1, 6}
+    for column in range(7):
+        # Rich takes room from columns that could wrap: names and reasons are cut before figures.
         table.add_column(
-            no_wrap=True,
+            no_wrap=column not in _WORDS,
             overflow="ellipsis",
-            justify="right" if 2 <= number < 6 else "left",
-            min_width=None if words else max(cell.cell_len for cell in column),
+            justify="right" if 2 <= column < 6 else "left",
         )
     for row in rows:
+        for column in _WORDS:
+            row[column].no_wrap = True
         table.add_row(*row)
     if len(shown) == len(cards):
         return table

@@ -18,6 +18,11 @@ class GpuFacts(BaseModel):
     memory: int | None
     """Bytes."""
     driver: str | None
+    mig: bool = False
+    power_limit: float | None = None
+    """Watts."""
+    clock_limit: float | None = None
+    """Hertz."""
 
 
 class Environment(BaseModel):
@@ -52,7 +57,14 @@ def environment() -> Environment:
         usable_cores=usable_cores(),
         memory=psutil.virtual_memory().total,
         gpus=[
-            GpuFacts(name=gpu.name, memory=gpu.memory, driver=gpu.driver)
+            GpuFacts(
+                name=gpu.name,
+                memory=gpu.memory,
+                driver=gpu.driver,
+                mig=gpu.mig,
+                power_limit=gpu.power_limit,
+                clock_limit=gpu.clock_limit,
+            )
             for gpu in GpuReader().devices()
         ],
     )

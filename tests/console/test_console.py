@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from fakes.nvml import World
 from support.console import running, until
 from support.engine import FakeEngine
 from support.load import FakeController
@@ -16,11 +17,12 @@ from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, Question
 from console.screens.logs import LogScreen
 from console.screens.runs import RunsScreen
-from console.widgets.bars import Events
+from console.widgets.bars import CardBar, Events
 from console.widgets.chart import Chart
 from console.widgets.replica_table import ReplicaTable
 from loadtest.plan import DEFAULT_MAX_CLIENTS
 from stack.status import ReplicaSample
+from stack.telemetry.gpu import GpuReader
 
 Apps = Callable[..., WhisperctlApp]
 
@@ -375,3 +377,22 @@ async def test_events_are_wrapped_anew_for_another_width(make_app: Apps) -> None
         await until(pilot, lambda: len(log.lines) > wide)
         assert all(len(line.text.rstrip()) <= 80 for line in log.lines)
         assert sum("trial" in line.text for line in log.lines) == 1
+
+
+async def test_a_card_that_is_lost_is_an_event_and_a_word(make_app: Apps, nvml: World) -> None:
+    app = make_app(cards=GpuReader().cards)
+    async with running(app) as pilot:
+        cards = app.screen.query_one(CardBar)
+        await until(pilot, lambda: cards.display and "A2" in app.export_screenshot())
+        nvml.on("GPU-b", "lost")
+        await until(pilot, lambda: "figures&#160;of&#160;NVIDIA" in app.export_screenshot())
+        assert [card.problem for card in app.live.cards] == ["", "lost"]
+        nvml.on("GPU-b")
+        await until(pilot, lambda: "is&#160;back" in app.export_screenshot())
+        assert [card.problem for card in app.live.cards] == ["", ""]
+
+
+async def test_no_card_is_no_line(make_app: Apps) -> None:
+    app = make_app()
+    async with running(app):
+        assert not app.screen.query_one(CardBar).display
