@@ -90,6 +90,10 @@ def spreads(samples: Sequence[BaseModel]) -> dict[str, Spread]:
     """Summarise every figure of samples of one kind, by its name; unknown ones are left out."""
     found: dict[str, Spread] = {}
     for name in type(samples[0]).model_fields if samples else ():
+        parts = [
+            value for sample in samples if isinstance(value := getattr(sample, name), BaseModel)
+        ]
+        found |= {f"{name}_{figure}": spread for figure, spread in spreads(parts).items()}
         values = [
             float(value)
             for value in (getattr(sample, name) for sample in samples)

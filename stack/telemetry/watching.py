@@ -60,11 +60,10 @@ class StackWatch:
 
     async def _look(self) -> Look:
         status = await self._engine.status()
-        balancer = status.balancer.pid if status.balancer else None
-        replicas, machine = await asyncio.gather(
-            self._engine.stats() if status.replicas else _nothing(),
-            asyncio.to_thread(self._machine.read, balancer),
+        replicas, balancer = await asyncio.gather(
+            self._engine.stats() if status.replicas else _nothing(), self._engine.balancer_stats()
         )
+        machine = await asyncio.to_thread(self._machine.read, balancer)
         return Look(status, replicas, machine, time.monotonic())
 
 
