@@ -63,6 +63,8 @@ GPU_FIGURES: Final = {
     "clock_limit": ("clock_limit_hertz", "Clock that they could reach."),
     "mig": ("mig", "1 where the card is split into MIG instances."),
 }
+Samples = Mapping[tuple[str, ...], BaseModel]
+"""By the values of the labels that tell one from another."""
 _PREFIX: Final = "whisperctl_"
 
 
@@ -89,13 +91,13 @@ class StackCollector(Collector):
         present = float(look.status.state is not StackState.ABSENT)
         yield self._gauge("stack_up", "1 where there is such a stack.", [((), present)])
         yield from self._status(look)
-        replicas = {(name,): sample for name, sample in look.replicas.items()}
+        replicas: Samples = {(name,): sample for name, sample in look.replicas.items()}
         yield from self._figures("replica", REPLICA_FIGURES, replicas, ("replica",))
         yield from self._stages(look.replicas)
         if look.machine.balancer is not None:
             yield from self._figures("balancer", BALANCER_FIGURES, {(): look.machine.balancer})
         yield from self._figures("machine", MACHINE_FIGURES, {(): look.machine})
-        cards = {(str(card.index), card.name): card for card in look.machine.gpus}
+        cards: Samples = {(str(card.index), card.name): card for card in look.machine.gpus}
         yield from self._figures("gpu", GPU_FIGURES, cards, ("gpu", "name"))
 
     def _status(self, look: Look) -> Iterator[Metric]:
@@ -133,7 +135,7 @@ class StackCollector(Collector):
         self,
         of: str,
         figures: Mapping[str, tuple[str, str]],
-        samples: Mapping[tuple[str, ...], BaseModel],
+        samples: Samples,
         labels: Sequence[str] = (),
     ) -> Iterator[Metric]:
         for field, (name, text) in figures.items():
