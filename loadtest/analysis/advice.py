@@ -61,6 +61,12 @@ def advice_for(  # noqa: PLR0912 - one branch a bottleneck
                 "Take a smaller or distilled model, or another card: the present one has no time "
                 "left, and more replicas on it only share what there is.",
             ]
+        case Bottleneck.GPU_CLOCKS:
+            return [
+                "Look at the cards' cooling and power supply, and at their limits ('nvidia-smi -q "
+                "-d PERFORMANCE,POWER,TEMPERATURE'), and play the step again: a card that is held "
+                "back is slower than others of its kind.",
+            ]
         case Bottleneck.BALANCER:
             return [
                 "Use the docker engine's nginx: the built-in balancer has one core.",

@@ -9,6 +9,7 @@ from loadtest.analysis.model import Bottleneck, Finding, ReplicaFigures, StepFig
 from loadtest.figures import Unit, format_figure
 from loadtest.statistics import mean
 from stack.spec import StackSpec
+from stack.status import HELD_BACK
 
 BUSY: Final = 0.9
 """Fraction of a processor's time from which on it is the limit: the rest goes to waiting turns."""
@@ -21,6 +22,11 @@ MORE: Final = 1.3
 WAITING: Final = 1.0
 """Sessions that wait for inference, mean."""
 _NOT_LET_IN: Final = frozenset({"wait", "refused"})
+MOSTLY: Final = 0.5
+"""Fraction of the seconds from which on a card's clock counts as held back."""
+_FAULTS: Final = HELD_BACK - {"power limit"}
+"""What a card in order doesn't do. That a busy one reaches its power limit says little: it comes
+last, as a cause where there is no other."""
 
 
 def findings(step: StepFigures, stack: dict[str, Any] | None) -> list[Finding]:
@@ -32,9 +38,11 @@ def findings(step: StepFigures, stack: dict[str, Any] | None) -> list[Finding]:
         *_session_limit(step, spec),
         *_one_replica(step),
         *_gpu(step),
+        *_clocks(step, _FAULTS),
         *_balancer(step),
         *(_cpu(step, spec) if stack is not None else _load_machine(step)),
         *_inference(step),
+        *_clocks(step, HELD_BACK - _FAULTS),
     ]
     crashes = sum(count for why, count in step.failures.items() if why not in _NOT_LET_IN)
     if crashes:
@@ -142,6 +150,21 @@ def _gpu(step: StepFigures) -> Iterator[Finding]:
         yield Finding(
             Bottleneck.GPU_MEMORY, f"{percent(step.gpu_memory)} of the GPU memory was in use."
         )
+
+
+def _clocks(step: StepFigures, reasons: frozenset[str]) -> Iterator[Finding]:
+    """Say which cards ran below the clock they were set to, most of the time, and why."""
+    held = []
+    for card in step.cards:
+        words = [
+            f"{word} {percent(part)}"
+            for word, part in card.held_back.items()
+            if word in reasons and part >= MOSTLY
+        ]
+        if words:
+            held.append(f"GPU {card.index} ({card.name}): {', '.join(words)} of the time")
+    if held:
+        yield Finding(Bottleneck.GPU_CLOCKS, f"GPU clocks were held back: {'; '.join(held)}.")
 
 
 def _balancer(step: StepFigures) -> Iterator[Finding]:

@@ -1,10 +1,12 @@
 """A run in the figures that an analysis needs. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from loadtest.analysis.model import ReplicaFigures, StepFigures
+from loadtest.analysis.model import CardFigures, ReplicaFigures, StepFigures
 from loadtest.runfile import ClientResult, Failure, Outcome, Run, TimelineRow
 from loadtest.statistics import distribution, mean
+from stack.status import GpuSample
 
 
 def step_figures(run: Run) -> StepFigures:
@@ -13,6 +15,7 @@ def step_figures(run: Run) -> StepFigures:
     rows = plateau(run)
     machines = [row.machine for row in rows if row.machine is not None]
     replicas = _replicas(run, rows)
+    cards = card_figures(rows)
     verdict = summary.slo
     return StepFigures(
         run_id=run.run_id,
@@ -36,13 +39,14 @@ def step_figures(run: Run) -> StepFigures:
         cores=next((machine.cores for machine in machines), None),
         balancer_cpu=_mean(machine.balancer_cpu for machine in machines),
         generator_cpu=_mean(row.generator_cpu for row in rows),
-        gpu_memory=_gpu_memory(run, replicas),
-        gpu_utilisation=max(
-            (one.gpu_utilisation for one in replicas if one.gpu_utilisation is not None),
-            default=None,
+        gpu_memory=_largest(card.memory for card in cards) or _gpu_memory(run, replicas),
+        # Two replicas that each use half of a card use it up.
+        gpu_utilisation=_largest(
+            [*(card.utilisation for card in cards), *(one.gpu_utilisation for one in replicas)]
         ),
         audio=summary.average_audio_duration,
         replicas=replicas,
+        cards=cards,
     )
 
 
@@ -103,6 +107,35 @@ def _gpu_memory(run: Run, replicas: Sequence[ReplicaFigures]) -> float | None:
     if any(one.gpu_shared for one in replicas):
         return max(used) / max(room)
     return sum(used) / sum(room)
+
+
+def card_figures(rows: Sequence[TimelineRow]) -> list[CardFigures]:
+    """Return the figures of the cards that replicas use: others are none of the stack's limits."""
+    used = {index for row in rows for sample in row.replicas.values() for index in sample.gpus}
+    seen: dict[int, list[GpuSample]] = {}
+    for row in rows:
+        for card in row.machine.gpus if row.machine is not None else ():
+            if card.index in used:
+                seen.setdefault(card.index, []).append(card)
+    return [_card(samples) for _, samples in sorted(seen.items())]
+
+
+def _card(samples: Sequence[GpuSample]) -> CardFigures:
+    alive = [sample for sample in samples if not sample.problem]
+    held = Counter(word for sample in alive for word in sample.held_back)
+    return CardFigures(
+        index=samples[0].index,
+        name=samples[0].name,
+        memory=_largest(
+            sample.memory_used / sample.memory
+            for sample in alive
+            if sample.memory_used is not None and sample.memory
+        ),
+        utilisation=_mean(sample.utilisation for sample in alive),
+        held_back={word: count / len(alive) for word, count in held.most_common()},
+        silent=1 - len(alive) / len(samples),
+        problem=next((one.problem for one in reversed(samples) if one.problem), ""),
+    )
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -15,6 +15,7 @@ class Bottleneck(StrEnum):
     DISTRIBUTION = "uneven distribution"
     GPU_MEMORY = "GPU memory"
     GPU_UTILISATION = "GPU utilisation"
+    GPU_CLOCKS = "GPU clocks"
     BALANCER = "balancer"
     MACHINE_CPU = "CPU of the machine"
     REPLICA_CPU = "CPU of the replicas"
@@ -56,6 +57,24 @@ class ReplicaFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class CardFigures:
+    """One card that replicas use, over a step's plateau."""
+
+    index: int
+    name: str
+    memory: float | None
+    """Largest fraction in use, by whomever."""
+    utilisation: float | None
+    """Mean fraction of the time in which anything ran."""
+    held_back: dict[str, float]
+    """What kept its clock down, and in what fraction of the seconds."""
+    silent: float
+    """Fraction of the seconds in which it gave no figures."""
+    problem: str
+    """Why it gave none, the last time."""
+
+
+@dataclass(frozen=True, slots=True)
 class StepFigures:
     """One step: what was measured, and what was used over its plateau."""
 
@@ -86,12 +105,14 @@ class StepFigures:
     """Mean fraction of one core."""
     generator_cpu: float | None
     gpu_memory: float | None
-    """Largest fraction of the cards' memory."""
+    """Largest fraction of a card's memory in use; in runs of earlier versions of all cards'."""
     gpu_utilisation: float | None
     """Mean fraction, of the busiest replica or card."""
     audio: float
     """Seconds of audio a session."""
     replicas: list[ReplicaFigures] = field(default_factory=list)
+    cards: list[CardFigures] = field(default_factory=list)
+    """None in runs of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Final
 
 from loadtest.analysis.advice import advice_for
-from loadtest.analysis.bottleneck import findings
+from loadtest.analysis.bottleneck import findings, percent
 from loadtest.analysis.figures import step_figures
 from loadtest.analysis.model import Analysis, Bottleneck, Finding, StepFigures
 from loadtest.figures import Unit, format_figure
@@ -160,6 +160,13 @@ def _warnings(
         f"{clients_text(run.test_configuration.num_clients)}: {note}"
         for run in runs
         for note in generator_notes(run)
+    ]
+    warnings += [
+        f"{clients_text(step.clients)}: GPU {card.index} ({card.name}) gave no figures in "
+        f"{percent(card.silent)} of the seconds: {card.problem}."
+        for step in steps
+        for card in step.cards
+        if card.silent
     ]
     cut = [step.clients for step in steps if step.met is None]
     if cut:
