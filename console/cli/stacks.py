@@ -230,7 +230,7 @@ def _show(
     wide = out().width >= _WIDE
     out().print(status_table(status, samples, wide=wide))
     if cards:
-        out().print(card_lines(cards, wide=wide))
+        out().print(card_lines(cards, samples, wide=wide))
 
 
 async def _and_say(engine: Engine, change: Callable[[], Awaitable[StackStatus]]) -> None:

@@ -1,6 +1,6 @@
 """Cards in lines, and what happened to them in sentences. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,7 +11,7 @@ from stack.status import GpuSample, ReplicaSample
 
 MARK = " card"
 """Behind a figure that is the whole card's, and not the replica's own."""
-_WORDS = (1, 6)
+_WORDS = (1, 6, 7)
 """Columns of a card's line that are no figures."""
 _HOT = 85.0
 """Degrees Celsius from which on most cards begin to slow down."""
@@ -34,16 +34,26 @@ def gpu_cells(sample: ReplicaSample, *, wide: bool) -> tuple[str, str]:
 
 
 def card_lines(
-    cards: Sequence[GpuSample], *, wide: bool = True, most: int | None = None
+    cards: Sequence[GpuSample],
+    samples: Mapping[str, ReplicaSample],
+    *,
+    wide: bool = True,
+    most: int | None = None,
 ) -> RenderableType:
-    """Show each card in one line, and in at most ``most``; those with something wrong first."""
+    """Show each card in one line, and in at most ``most``; those with something wrong first.
+
+    ``wide``: there is room for the replicas that are on it, too.
+    """
     shown = list(cards)
     if most is not None and len(cards) > most:
         worst = sorted(cards, key=lambda card: (not card.problem, not card.held_back, card.index))
         shown = sorted(worst[: most - 1], key=lambda card: card.index)
     rows = [list(_cells(card, wide=wide)) for card in shown]
+    if wide:
+        for card, row in zip(shown, rows, strict=True):
+            row.append(_replicas_on(card, samples))
     table = Table.grid(padding=(0, 2 if wide else 1), expand=False)
-    for column in range(7):
+    for column in range(8 if wide else 7):
         # Rich takes room from columns that could wrap: names and reasons are cut before figures.
         table.add_column(
             no_wrap=column not in _WORDS,
@@ -51,8 +61,8 @@ def card_lines(
             justify="right" if 2 <= column < 6 else "left",
         )
     for row in rows:
-        for column in _WORDS:
-            row[column].no_wrap = True
+        for cell in row:
+            cell.no_wrap = True
         table.add_row(*row)
     if len(shown) == len(cards):
         return table
@@ -78,6 +88,14 @@ def _cells(card: GpuSample, *, wide: bool) -> Iterator[Text]:
     yield Text("–" if card.power is None else f"{power}{limit} W")
     words = [*card.held_back, *(["MIG"] if card.mig else [])]
     yield Text(", ".join(words), style="yellow" if card.held_back else "")
+
+
+def _replicas_on(card: GpuSample, samples: Mapping[str, ReplicaSample]) -> Text:
+    names = [name for name, sample in samples.items() if card.index in sample.gpus]
+    if not names:
+        return Text()
+    numbers = ", ".join(name.removeprefix("replica-") for name in names)
+    return Text(f"replica{'s' if len(names) > 1 else ''} {numbers}", style="dim")
 
 
 def _percent(fraction: float | None) -> str:

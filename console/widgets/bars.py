@@ -64,7 +64,7 @@ class CardBar(Static):
         if live.cards:
             most = _CARDS_SHORT if self.screen.has_class("-short") else _CARDS
             wide = not self.screen.has_class("-narrow")
-            self.update(card_lines(live.cards, wide=wide, most=most))
+            self.update(card_lines(live.cards, live.samples, wide=wide, most=most))
 
 
 class LoadBar(Horizontal):

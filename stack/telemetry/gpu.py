@@ -5,7 +5,7 @@ Never raises, never waits longer than a second or so, whatever the driver does.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from stack.status import GpuSample
 from stack.telemetry.gpu_figures import card_sample
@@ -13,7 +13,7 @@ from stack.telemetry.gpu_processes import GpuUse, hidden_processes, hidden_share
 from stack.telemetry.gpu_session import Session
 from stack.telemetry.nvml import THREAD
 
-__all__ = ["Gpu", "GpuReader", "GpuUse"]
+__all__ = ["Gpu", "GpuReader", "GpuUse", "gpu_fields"]
 
 _INVENTORY: Final = 10.0
 """Seconds: drivers without persistence wake each card up first."""
@@ -79,9 +79,28 @@ class GpuReader:
         self._last = found
         return found
 
-    def use(self, replicas: Mapping[str, Sequence[int]]) -> dict[str, GpuUse]:
-        """Return what replicas use, given their processes; those that use no card are left out."""
-        return THREAD.run(lambda: replicas_use(_SESSION.cards(), replicas)) or {}
+    def use(self, replicas: Mapping[str, Sequence[int]]) -> dict[str, GpuUse] | None:
+        """Return what replicas use, given their processes; those that use no card are left out.
+
+        None: the driver does not answer.
+        """
+        return THREAD.run(lambda: replicas_use(_SESSION.cards(), replicas))
+
+
+def gpu_fields(use: GpuUse | None) -> dict[str, Any]:
+    """Return the fields of a ReplicaSample that say what it uses of the cards."""
+    if use is None:
+        return {}
+    return {
+        "gpus": use.cards,
+        "gpu_memory": use.memory,
+        "gpu_memory_total": use.memory_total,
+        "gpu_utilisation": use.utilisation,
+        "gpu_encoder": use.encoder,
+        "gpu_memory_shared": use.memory_shared,
+        "gpu_utilisation_shared": use.utilisation_shared,
+        "gpu_shared": use.memory_shared or use.utilisation_shared,
+    }
 
 
 def _samples() -> tuple[GpuSample, ...]:

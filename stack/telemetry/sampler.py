@@ -24,7 +24,7 @@ from stack.telemetry.answers import (
     stage_seconds,
     upstream_answer,
 )
-from stack.telemetry.gpu import GpuReader, GpuUse
+from stack.telemetry.gpu import GpuReader, GpuUse, gpu_fields
 from stack.telemetry.processes import ProcessReader
 from stack.telemetry.rates import Counters
 from stack.telemetry.service import ask_status, fetch, fetch_json
@@ -246,14 +246,7 @@ def combine(
     said = answer or ServiceAnswer()
     return ReplicaSample(
         **_usage_fields(usage),
-        gpu_memory=gpu.memory if gpu else None,
-        gpu_memory_total=gpu.memory_total if gpu else None,
-        gpu_utilisation=gpu.utilisation if gpu else None,
-        gpu_encoder=gpu.encoder if gpu else None,
-        gpus=gpu.cards if gpu else (),
-        gpu_memory_shared=gpu.memory_shared if gpu else False,
-        gpu_utilisation_shared=gpu.utilisation_shared if gpu else False,
-        gpu_shared=gpu.memory_shared or gpu.utilisation_shared if gpu else False,
+        **gpu_fields(gpu),
         sessions=said.sessions,
         queue_depth=said.queue_depth,
         batch_size=batch_size(counters),

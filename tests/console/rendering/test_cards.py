@@ -10,12 +10,13 @@ from stack.status import GpuSample, ReplicaSample
 
 GIB = 2**30
 CARD = GpuSample(index=0, name="NVIDIA L4", memory=24 * GIB, memory_used=6 * GIB, utilisation=0.5)
+SAMPLES = {f"replica-{number}": ReplicaSample(gpus=(7,)) for number in (1, 2, 10)}
 LOST = CARD.model_copy(update={"problem": "lost"})
 
 
 def drawn(cards: list[GpuSample], width: int = 100, **values: object) -> list[str]:
     screen = Console(file=StringIO(), width=width)
-    screen.print(card_lines(cards, **values))  # type: ignore[arg-type]
+    screen.print(card_lines(cards, SAMPLES, **values))  # type: ignore[arg-type]
     return [line.rstrip() for line in screen.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 
@@ -81,6 +82,10 @@ def test_of_many_cards_those_with_trouble_are_shown() -> None:
         "… and 6 more cards",
     ]
     assert len(drawn(cards, most=9)) == 9
+    assert [line.endswith("heat  replicas 1, 2, 10") for line in lines] == [
+        *(False, True, False, False)
+    ]
+    assert "replica" not in "".join(drawn(cards, wide=False)), "there is no room"
 
 
 def test_what_happens_to_a_card_is_said_once() -> None:
