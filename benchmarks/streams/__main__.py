@@ -141,7 +141,8 @@ def compare(
             best.attempts = len(tries)
             comparison.measured.append(best)
             comparison.discarded += [one for one in tries if one is not best]
-            if best.collapsed:
+            # Strangers can bring down anybody once.
+            if all(one.collapsed for one in tries):
                 standing.remove(generator)
                 say(f"{generator} collapsed at {number} streams: no more of it.")
 

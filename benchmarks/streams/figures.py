@@ -200,18 +200,16 @@ def ratio_table(results: Sequence[Measured], *, looks: box.Box = box.HEAVY_HEAD)
 def verdicts(results: Sequence[Measured]) -> list[str]:
     """Say what became of the two claims, and how far each generator goes."""
     said = []
-    ratios = [
-        (clients, ratio)
-        for clients in sorted({one.clients for one in results})
-        if (ratio := _ratio(results, LOCUST, clients, "sending")) is not None
-    ]
-    if ratios:
-        worst = max(ratios, key=lambda entry: entry[1])
-        met = "met" if worst[1] <= SHARE_OF_LOCUST else "MISSED"
-        said.append(
-            f"CPU a message at most {SHARE_OF_LOCUST:g} of Locust's: {met}; at worst "
-            f"{worst[1]:.2f}, with {worst[0]} streams."
-        )
+    counts = sorted({one.clients for one in results})
+    spans = []
+    for part, name in (("sending", "from first to last message"), ("steady", "steady")):
+        ratios = [_ratio(results, LOCUST, clients, part) for clients in counts]
+        known = [ratio for ratio in ratios if ratio is not None]
+        if known:
+            met = "met" if max(known) <= SHARE_OF_LOCUST else "MISSED"
+            spans.append(f"{name} {min(known):.2f} to {max(known):.2f} ({met})")
+    if spans:
+        said.append(f"CPU a message at most {SHARE_OF_LOCUST:g} of Locust's: {'; '.join(spans)}.")
     for key in GENERATORS:
         of_it = [one for one in results if one.generator == key]
         if not of_it:

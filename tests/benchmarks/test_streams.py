@@ -256,8 +256,8 @@ def test_ratios_are_of_one_client_count():
 @pytest.mark.parametrize(
     ("theirs", "slip", "said"),
     [
-        (0.08, 0.019, ["met; at worst 0.50", "asked: met"]),
-        (0.07, 0.02, ["MISSED; at worst 0.57", "asked: MISSED"]),
+        (0.08, 0.019, ["first to last message 0.50 to 0.50 (met)", "asked: met"]),
+        (0.07, 0.02, ["first to last message 0.57 to 0.57 (MISSED)", "asked: MISSED"]),
     ],
 )
 def test_claims_are_proved_or_not(theirs, slip, said):
@@ -309,6 +309,18 @@ def test_who_collapses_is_measured_no_further(comparison):
     )
     assert played == [(OURS, 50), (LOCUST, 50), (OURS, 200), (LOCUST, 200), (OURS, 500)]
     assert "20 ms" in report(comparison)
+
+
+def test_who_collapses_only_when_disturbed_goes_on(comparison):
+    slips = iter([1.5, 0.001, 1.5, 1.5])
+
+    def play(generator, clients):
+        disturbed = share(0.04, 1000, generator_core=5.0)
+        return measured(generator, clients, slip=[next(slips)] * 100, sending=disturbed)
+
+    counts = [50, 200, 500]
+    compare(comparison, [OURS], counts, play=play, attempts=2, quiet=0.05, say=lambda _: None)
+    assert [one.clients for one in comparison.measured] == [50, 200]
 
 
 def test_of_disturbed_attempts_the_least_disturbed_counts_whatever_came_of_it(comparison):
