@@ -24,8 +24,8 @@ LEGEND: Final = (
     "CPU: of the generator's processes, user and system, a message, from the first message to the "
     "last; steady: the same while all streams were there; core: share of its core in that time; "
     "slip: actual minus scheduled send time; latency: reported minus injected, median and p99; "
-    "received: messages that the sink got; sink: p99 of its own lateness, and its share of its "
-    "core; others: share of a core that strangers took, of the two cores the larger."
+    "received: messages that the sink got; sink: p99 of its own lateness; "
+    "others: share of a core that strangers took, of the two cores the larger."
 )
 
 
@@ -150,11 +150,8 @@ def cost_table(results: Sequence[Measured], *, looks: box.Box = box.HEAVY_HEAD) 
 
 def check_table(results: Sequence[Measured], *, looks: box.Box = box.HEAVY_HEAD) -> Table:
     """Return the table of what tells whether the figures can be trusted."""
-    table = _table(
-        *("latency +ms", "p99 +ms", "received", "sink ms", "sink core", "others"), looks=looks
-    )
+    table = _table("latency +ms", "p99 +ms", "received", "sink ms", "others", looks=looks)
     for one in results:
-        sending = one.sending
         table.add_row(
             one.generator,
             str(one.clients),
@@ -163,7 +160,6 @@ def check_table(results: Sequence[Measured], *, looks: box.Box = box.HEAVY_HEAD)
             # Whole percents would hide a lost message.
             "all" if one.received == one.messages else f"{one.received:.0f} of {one.messages}",
             _milli(one.sink_late.p99),
-            _percent(sending.usage.sink / sending.usage.time if sending else None),
             _percent(one.others),
         )
     return table
