@@ -4,7 +4,6 @@ The bodies come from the network: they are bounded before they get here, and not
 taken that is not a number of the right kind.
 """
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -53,7 +52,8 @@ def _number(value: Any) -> float | None:
     # True is an int to Python.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) and 0 <= value <= _LARGEST else None
+    # Neither infinity nor what is not a number lies between.
+    return float(value) if 0 <= value <= _LARGEST else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -147,6 +147,11 @@ def test_upstreams_metrics(text: str, said: ServiceAnswer) -> None:
     assert upstream_answer(text) == said
 
 
+@pytest.mark.parametrize("value", [True, "1", 1.5, -1, 2**60, float("nan"), None, [1]])
+def test_a_count_is_a_count(value: Any) -> None:
+    assert replica_answer({"sessions": value, "queue_depth": 3}) == ServiceAnswer(queue_depth=3)
+
+
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda children: st.lists(children, max_size=3)
@@ -199,11 +204,12 @@ async def server(body: bytes, head: str = "", *, drip: bool = False) -> AsyncIte
         (b"[" * 100_000, ""),
         (b'{"sessions": ' + b"9" * 10_000 + b"}", ""),
         (gzip.compress(b"{" + b" " * 50_000_000 + b"}"), "Content-Encoding: gzip\r\n"),
+        (gzip.compress(b'{"sessions": 1}'), "Content-Encoding: gzip\r\n"),
         (b"\xff\xfe{}", ""),
         (b"[1]", ""),
         (b"", "Content-Length: 10\r\n"),
     ],
-    ids=["long", "deep", "digits", "bomb", "bytes", "no object", "cut"],
+    ids=["long", "deep", "digits", "bomb", "packed", "bytes", "no object", "cut"],
 )
 async def test_a_hostile_body_is_no_answer(body: bytes, head: str) -> None:
     async with server(body, head) as url, httpx.AsyncClient(trust_env=False) as client:
