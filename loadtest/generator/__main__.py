@@ -10,6 +10,8 @@ import asyncio
 import signal
 import sys
 
+import uvloop
+
 from loadtest.generator.shard import Shard
 from loadtest.plan import StepOrder
 
@@ -41,4 +43,6 @@ async def _run() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_run()))
+    # Its event loop takes about half of the CPU time that asyncio's own takes for a message.
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_run()))

@@ -9,7 +9,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, cast
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidMessage
@@ -90,8 +90,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the handshake's request."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self._transport = transport
+        # Another event loop's transports are none of asyncio's classes.
+        self._transport = cast("asyncio.Transport", transport)
         request = self._core.connect()
         for name, value in self._headers.items():
             request.headers[name] = value
