@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from console.rendering.cards import gpu_cells
+from console.rendering.cards import MARK, gpu_cells
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
@@ -197,8 +197,14 @@ def _resource_table(run: Run) -> Table:
             format_figure(used.cpu_mean, Unit.FRACTION),
             format_figure(used.cpu_peak, Unit.FRACTION),
             format_figure(used.memory_peak, Unit.BYTES),
-            format_figure(used.gpu_memory_peak, Unit.BYTES),
-            format_figure(used.gpu_utilisation_mean, Unit.FRACTION),
+            *(
+                format_figure(getattr(used, figure), unit)
+                + (MARK if used.is_shared(figure) else "")
+                for figure, unit in (
+                    ("gpu_memory_peak", Unit.BYTES),
+                    ("gpu_utilisation_mean", Unit.FRACTION),
+                )
+            ),
             format_figure(used.sessions_peak, Unit.COUNT),
         )
     return table

@@ -166,12 +166,26 @@ class ResourceSummary(_Part):
     gpu_utilisation_mean: float | None = None
     """Fraction, 0 to 1."""
     gpu_utilisation_peak: float | None = None
+    gpu_memory_shared: bool = False
+    """The memory is the cards', not the replica's own."""
+    gpu_utilisation_shared: bool = False
+    """The same of the utilisation."""
     gpu_shared: bool = False
-    """The card's figures, not the replica's own."""
+    """Either of the two; alone, in runs of earlier versions, which don't tell them apart."""
     sessions_peak: int | None = None
     queue_depth_peak: int | None = None
     spread: dict[str, Spread] = {}
     """Every figure of the replica's samples, by the name of its field there."""
+
+    def is_shared(self, name: str) -> bool:
+        """Whether a figure, by its field's name, is the cards' and not the replica's own."""
+        if not name.startswith("gpu_"):
+            return False
+        if not (self.gpu_memory_shared or self.gpu_utilisation_shared):
+            return self.gpu_shared
+        if name.startswith("gpu_memory"):
+            return self.gpu_memory_shared
+        return self.gpu_utilisation_shared
 
 
 class SloVerdict(_Part):

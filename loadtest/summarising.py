@@ -79,6 +79,8 @@ def _resources_of(samples: list[ReplicaSample]) -> ResourceSummary:
         gpu_memory_peak=max(gpu_memory, default=None),
         gpu_utilisation_mean=mean(gpu),
         gpu_utilisation_peak=max(gpu, default=None),
+        gpu_memory_shared=any(sample.gpu_memory_shared for sample in samples),
+        gpu_utilisation_shared=any(sample.gpu_utilisation_shared for sample in samples),
         gpu_shared=any(sample.gpu_shared for sample in samples),
         sessions_peak=max(sessions, default=None),
         queue_depth_peak=max(queue, default=None),

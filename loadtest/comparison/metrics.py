@@ -175,12 +175,12 @@ def used(run: Run, figure: str, part: str) -> float | None:
 def _from_summary(run: Run, name: str) -> float | None:
     """Add up what the summary says of each replica, where a run has no timeline."""
     found = [
-        (getattr(resources, name), resources.gpu_shared)
+        (getattr(resources, name), resources.is_shared(name))
         for resources in run.summary.resources.values()
     ]
     values = [value for value, _ in found if value is not None]
     if not values:
         return None
-    if name.startswith("gpu") and any(shared for _, shared in found):
+    if any(shared for _, shared in found):
         return float(max(values))
     return float(sum(values))

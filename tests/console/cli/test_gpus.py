@@ -43,6 +43,12 @@ def test_from_the_driver_to_the_run_file(
         assert load.code == 0, load.out + load.err
     finally:
         run("down")
+    (line,) = [
+        line
+        for line in run("show", "latest", "--results-dir", tmp_path / "results").out.splitlines()
+        if line.startswith("replica-2")
+    ]
+    assert "6,144 MiB card" in line
     saved = RunStore(tmp_path / "results").load("latest")
     rows = [row.machine for row in saved.timeline if row.machine is not None]
     assert rows
@@ -51,5 +57,6 @@ def test_from_the_driver_to_the_run_file(
         assert machine.gpus[0].throttle == ("power limit",)
     used = saved.summary.resources
     assert (used["replica-1"].gpu_memory_peak, used["replica-1"].gpu_shared) == (5222 * MIB, False)
-    assert used["replica-2"].gpu_shared
+    assert used["replica-2"].gpu_memory_shared
+    assert not used["replica-2"].gpu_utilisation_shared, "it did nothing, and the driver says so"
     assert [gpu["power_limit"] for gpu in saved.environment["gpus"]] == [72.0, 60.0]

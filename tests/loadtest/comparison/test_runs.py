@@ -166,6 +166,15 @@ def test_a_shared_card_counts_once() -> None:
     assert row(runs, "CPU, mean").values == [1.0, 1.0]
 
 
+def test_only_the_figure_that_is_the_cards_counts_once() -> None:
+    runs = [with_resources("a", shared=True), with_resources("b", shared=True)]
+    for used in runs[1].summary.resources.values():
+        used.gpu_utilisation_shared = True
+        used.gpu_utilisation_mean = 0.5
+    assert row(runs, "GPU memory, peak").values == [1000.0, 2000.0], "b's memory is each one's own"
+    assert row(runs, "GPU, mean").values == [None, 0.5]
+
+
 def test_what_machines_use_is_described_and_never_judged() -> None:
     runs = [with_resources("a", shared=True), with_resources("b", shared=False, sessions=10)]
     memory = row(runs, "GPU memory, peak")
