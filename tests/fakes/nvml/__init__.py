@@ -1,6 +1,6 @@
 """A stand-in for NVIDIA's library: C, answered from a script, loaded by the real nvidia-ml-py.
 
-The script's words are described in ``libnvidia-ml.c``.
+The script's words are described in ``script.h``.
 """
 
 import ctypes
