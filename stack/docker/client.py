@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 import docker
+from docker.constants import DEFAULT_MAX_POOL_SIZE
 
 from stack.docker.errors import explained
 
@@ -13,15 +14,22 @@ _TIMEOUT: Final = 60
 """Seconds one request may take; creating a container on a busy disk takes some."""
 
 
-def connect(*, timeout: int | None = _TIMEOUT) -> docker.DockerClient:
+def connect(
+    *, timeout: int | None = _TIMEOUT, connections: int = DEFAULT_MAX_POOL_SIZE
+) -> docker.DockerClient:
     """Connect to the engine that the ``docker`` command would; raises StackError when none answers.
 
     With a ``timeout`` of None a request may wait for ever, as a stream of events does.
+    ``connections`` are kept open at most; more of them at once write a warning each.
     """
     with explained("be reached"):
         host = os.environ.get("DOCKER_HOST") or _context_host()
         environment = dict(os.environ) | ({"DOCKER_HOST": host} if host else {})
-        client = docker.from_env(environment=environment, timeout=timeout)  # type: ignore[arg-type]
+        client = docker.from_env(
+            environment=environment,
+            timeout=timeout,  # type: ignore[arg-type]
+            max_pool_size=connections,
+        )
         client.ping()
     return client
 

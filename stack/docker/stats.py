@@ -18,6 +18,7 @@ from docker.errors import InvalidVersion
 
 from stack.docker.client import connect
 from stack.docker.frames import Limits, counters_of, limits_of, memory_of, read_at
+from stack.spec import MAX_REPLICAS
 from stack.status import PartSample
 from stack.telemetry.rates import Counters
 
@@ -97,7 +98,8 @@ class StatsStreams:
         with self._lock:
             if time.monotonic() - stream.asked_at <= FORGET:
                 return True
-            self._streams.pop(stream.container, None)
+            if self._streams.get(stream.container) is stream:
+                del self._streams[stream.container]
             idle = None
             if not self._streams:
                 idle, self._client = self._client, None
@@ -112,13 +114,14 @@ class StatsStreams:
             # its figures are missing, and it is tried again while somebody asks.
             with contextlib.suppress(Exception):
                 self._read_stream(stream)
-            time.sleep(_PAUSE)
+            if self._wanted(stream):
+                time.sleep(_PAUSE)
 
     def _connect(self) -> docker.DockerClient:
         # With a lock of its own: nobody waits for an engine that hangs but who needs it.
         with self._connecting:
             if self._client is None:
-                self._client = connect(timeout=_TIMEOUT)
+                self._client = connect(timeout=_TIMEOUT, connections=MAX_REPLICAS + 1)
             return self._client
 
     def _read_stream(self, stream: _Stream) -> None:
