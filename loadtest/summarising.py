@@ -117,13 +117,13 @@ def together(timeline: Sequence[TimelineRow], figure: str) -> list[float]:
     seconds = []
     for row in timeline:
         known = [
-            (float(value), sample.gpu_shared)
+            (float(value), getattr(sample, f"{figure}_shared", False))
             for sample in row.replicas.values()
             if (value := getattr(sample, figure)) is not None
         ]
         if not known:
             continue
-        shared = figure.startswith("gpu") and any(of_card for _, of_card in known)
+        shared = any(of_card for _, of_card in known)
         values = [value for value, _ in known]
         seconds.append(max(values) if shared else sum(values))
     return seconds

@@ -47,7 +47,7 @@ def test_what_replicas_use_together_is_added_up_second_by_second() -> None:
     ]
     # The peaks of 0.9 and 0.8 never came together.
     assert together(rows, "cpu") == pytest.approx([1.0, 0.9])
-    shared = {"gpu_memory": 100, "gpu_shared": True}
+    shared = {"gpu_memory": 100, "gpu_memory_shared": True, "gpu_shared": True}
     card = row(1.0, a=ReplicaSample(**shared), b=ReplicaSample(**shared))
     assert together([card], "gpu_memory") == [100.0]
 
