@@ -47,6 +47,8 @@ _STATS_LEAD: Final = 0.25
 _STOP_DEADLINE: Final = 10.0
 _RESOLUTION: Final = 0.05
 """Fraction of a capacity to which it is looked for: no two runs agree on more."""
+_RECOVERY: Final = 15
+"""How many times longer the pause is after a step that missed the SLO."""
 _CONFIRMATION: Final = 2.0
 """How much longer the run is that confirms a capacity."""
 
@@ -101,10 +103,12 @@ class LoadController:
         paths: list[Path] = []
         steps = chosen_steps(self.plan)
         clients, step = next(steps), 0
-        whole, met_counts = False, set[int]()
+        whole, met, met_counts = False, True, set[int]()
         while not whole:
             step += 1
-            if step > 1 and await self._stopped_within(self.plan.cool_down):
+            # A server that was asked too much turns people away for a while after.
+            rest = self.plan.cool_down * (1 if met else _RECOVERY)
+            if step > 1 and await self._stopped_within(rest):
                 break
             # The last run of a search is to be surer of its answer than those on the way to it.
             longer = clients in met_counts and self.plan.find_capacity is not None

@@ -97,7 +97,9 @@ def _load(
             help="Clients whose connection is lost come back with the same uid and go on.",
         ),
     ] = False,
-    cool_down: Annotated[float, typer.Option(min=0, help="Seconds between steps.")] = 1.0,
+    cool_down: Annotated[
+        float, typer.Option(min=0, help="Seconds between steps; 15 times that after a miss.")
+    ] = 1.0,
     seed: Annotated[int, typer.Option(help="Chooses the clips; same seed, same audio.")] = 1,
     label: Annotated[str, typer.Option(help="A name for these runs.")] = "",
     language: Annotated[str, typer.Option(help="Language code, or 'auto' to detect.")] = "en",
