@@ -42,8 +42,9 @@ from loadtest.target import LoadTarget, TargetFacts, TargetSampler
 from loadtest.verdict import meets_slo
 
 _ROW_INTERVAL: Final = 1.0
-_STATS_LEAD: Final = 0.25
-"""Seconds before a row that its sample is begun."""
+_STATS_LEAD: Final = 0.8
+"""Seconds before a row that its sample is begun. A replica that does not answer is waited for for
+0.7 s: with less the others' figures would miss the row, too."""
 _STOP_DEADLINE: Final = 10.0
 _RESOLUTION: Final = 0.05
 """Fraction of a capacity to which it is looked for: no two runs agree on more."""
