@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from loadtest.runfile import TimelineRow
-from stack.status import ReplicaSample
+from stack.status import ReplicaSample, by_number
 
 WINDOW: Final = 300
 """Seconds that are kept."""
@@ -51,7 +51,7 @@ class History:
     def replicas(self) -> list[str]:
         """Return the names of all replicas in the window."""
         names = {name for moment in self._moments for name in moment.samples}
-        return sorted(names, key=lambda name: (len(name), name))
+        return by_number(names)
 
     def replica(self, name: str, figure: str, scale: float = 1.0) -> Points:
         """Return one figure of one replica over time, times ``scale``."""

@@ -37,7 +37,7 @@ from loadtest.shards import (
     on_this_machine,
     step_orders,
 )
-from loadtest.store import RunStore
+from loadtest.store import RunStore, free_id
 from loadtest.target import LoadTarget, TargetFacts, TargetSampler
 from loadtest.verdict import meets_slo
 
@@ -212,12 +212,11 @@ class LoadController:
         )
 
     def _free_run_id(self, clients: int, created: datetime) -> str:
-        """Return an id that no run or journal has: two steps may start within one second."""
-        base = f"run_{clients}_clients_{_stamp(created)}"
-        candidate, number = base, 2
-        while self.store.path_for(candidate).exists() or self.store.journal_for(candidate).exists():
-            candidate, number = f"{base}_{number}", number + 1
-        return candidate
+        """Return an id that no run or journal has."""
+        return free_id(f"run_{clients}_clients_{_stamp(created)}", self._taken)
+
+    def _taken(self, run_id: str) -> bool:
+        return self.store.path_for(run_id).exists() or self.store.journal_for(run_id).exists()
 
     async def _step(
         self, series_id: str, step: int, clients: int, clips: Sequence[Clip]

@@ -1,7 +1,7 @@
 """Lateness of messages, counted by tenths of a millisecond: an hour of them is no list. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -79,11 +79,3 @@ class PooledLateness:
             p95=percentile(95, MIN_SAMPLES_P95),
             p99=percentile(99, MIN_SAMPLES_P99),
         )
-
-
-def pooled(parts: Iterable[Lateness]) -> Distribution:
-    """Describe the messages of several clients together."""
-    together = PooledLateness()
-    for part in parts:
-        together.add(part)
-    return together.distribution()

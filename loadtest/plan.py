@@ -5,7 +5,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from stack.protocol import AudioFormat
+from stack.protocol import SAMPLE_RATE, AudioFormat
 
 MAX_CLIENTS: Final = 100_000
 DEFAULT_MAX_CLIENTS: Final = 1024
@@ -82,16 +82,22 @@ class LoadPlan(BaseModel):
 
     @model_validator(mode="after")
     def _chunk_is_whole_samples(self) -> Self:
-        if abs(self.chunk * 16_000 - round(self.chunk * 16_000)) > 1e-6:
-            raise ValueError("chunk must be a whole number of samples at 16 kHz")
+        check_messages(self.chunk, self.duration)
         if self.find_capacity is not None and self.clients[0] > self.find_capacity:
             raise ValueError(
                 f"at most {self.find_capacity} clients can't begin with {self.clients[0]}; "
                 "name more with --max-clients"
             )
-        if self.duration is not None and self.duration < self.chunk:
-            raise ValueError("duration must be at least one chunk long")
         return self
+
+
+def check_messages(chunk: float, duration: float | None) -> None:
+    """Raise ValueError unless so many seconds of audio make messages of ``chunk`` seconds."""
+    samples = chunk * SAMPLE_RATE
+    if abs(samples - round(samples)) > 1e-6:
+        raise ValueError("chunk must be a whole number of samples at 16 kHz")
+    if duration is not None and duration < chunk:
+        raise ValueError("duration must be at least one chunk long")
 
 
 class ClientAssignment(BaseModel):

@@ -273,10 +273,10 @@ def _distorts(lateness: Distribution, latency: Distribution, chunk: float) -> bo
 
     It does when its p99 is over half a message, or over 20 ms and a tenth of the p95 latency.
     """
-    late = lateness.p99 if lateness.p99 is not None else lateness.max
+    late = lateness.p99_or_max
     if late is None:
         return False
-    measured = latency.p95 if latency.p95 is not None else latency.max
+    measured = latency.p95_or_max
     counts = max(_LATENESS_THAT_COUNTS, measured / 10) if measured is not None else chunk / 2
     return late > min(chunk / 2, counts)
 

@@ -72,6 +72,16 @@ class Distribution(_Part):
     p99: float | None = None
     """None under 100 samples."""
 
+    @property
+    def p95_or_max(self) -> float | None:
+        """The 95th percentile, or the largest where there are too few samples for one."""
+        return self.p95 if self.p95 is not None else self.max
+
+    @property
+    def p99_or_max(self) -> float | None:
+        """The 99th percentile, or the largest where there are too few samples for one."""
+        return self.p99 if self.p99 is not None else self.max
+
 
 class WordErrors(_Part):
     """Word error rate with what it is made of."""

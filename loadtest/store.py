@@ -1,6 +1,7 @@
 """The results directory: saved runs, listed, read, written and recovered. Nothing is ever lost."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -190,6 +191,17 @@ class RunStore:
             except JournalError:
                 journal.rename(journal.with_name(journal.name + ".broken"))
         return recovered
+
+
+def free_id(base: str, taken: Callable[[str], bool]) -> str:
+    """Return ``base`` or, where that is taken, the first free of ``base_2`` and so on.
+
+    Two may begin within the second that their ids are made of.
+    """
+    candidate, number = base, 2
+    while taken(candidate):
+        candidate, number = f"{base}_{number}", number + 1
+    return candidate
 
 
 def _is_saved(path: Path) -> bool:

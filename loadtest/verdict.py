@@ -17,7 +17,7 @@ def slo_verdict(summary: Summary, *, slo: Slo, baseline_wer: float | None) -> Sl
     reasons: list[str] = []
     latency = summary.latency
     # With fewer than 20 samples there is no p95: then even the largest must meet the limit.
-    worst = latency.p95 if latency.p95 is not None else latency.max
+    worst = latency.p95_or_max
     if slo.p95_latency is not None:
         if worst is None:
             reasons.append("no latency was measured")
@@ -53,7 +53,7 @@ def generator_notes(run: Run) -> list[str]:
     """Say in sentences where the generator itself spoils what the run measured."""
     summary, notes = run.summary, []
     if summary.generator_distorted:
-        slip = summary.slip.p99 if summary.slip.p99 is not None else summary.slip.max
+        slip = summary.slip.p99_or_max
         late = "" if slip is None else f" (slip p99 {slip * 1000:.0f} ms)"
         notes.append(
             f"The load generator itself was late{late}: its latencies are too large, and they are "

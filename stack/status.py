@@ -1,6 +1,6 @@
 """What a stack is right now: one frozen snapshot per look, the same for every engine."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -26,6 +26,11 @@ class ReplicaState(StrEnum):
     DEAD = "dead"
     """Its process is gone; it will be started again after its back-off."""
     STOPPED = "stopped"
+
+
+def by_number(names: Iterable[str]) -> list[str]:
+    """Return replicas' names as people count them: ``replica-2`` before ``replica-10``."""
+    return sorted(names, key=lambda name: (len(name), name))
 
 
 class StackState(StrEnum):

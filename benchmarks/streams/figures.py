@@ -79,7 +79,7 @@ class Measured(BaseModel):
     @property
     def slip_p99(self) -> float | None:
         """The 99th percentile of slip; of too few the largest."""
-        return self.slip.p99 if self.slip.p99 is not None else self.slip.max
+        return self.slip.p99_or_max
 
     @property
     def collapsed(self) -> bool:

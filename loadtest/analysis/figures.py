@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from loadtest.analysis.model import CardFigures, ReplicaFigures, StepFigures
 from loadtest.runfile import ClientResult, Failure, Outcome, Run, TimelineRow
 from loadtest.statistics import distribution, mean
-from stack.status import GpuSample
+from stack.status import GpuSample, by_number
 
 
 def step_figures(run: Run) -> StepFigures:
@@ -33,7 +33,7 @@ def step_figures(run: Run) -> StepFigures:
         failures=dict(summary.failures),
         turned_away=sum(_turned_away(client) for client in run.clients),
         distorted=summary.generator_distorted,
-        slip_p99=summary.slip.p99 if summary.slip.p99 is not None else summary.slip.max,
+        slip_p99=summary.slip.p99_or_max,
         max_over_mean=summary.load_distribution.max_over_mean,
         machine_cpu=_mean(machine.cpu for machine in machines),
         cores=next((machine.cores for machine in machines), None),
@@ -69,7 +69,7 @@ def plateau(run: Run) -> list[TimelineRow]:
 def _replicas(run: Run, rows: Sequence[TimelineRow]) -> list[ReplicaFigures]:
     names = {name for row in run.timeline for name in row.replicas}
     names |= set(run.summary.load_distribution.sessions)
-    return [_replica(name, run, rows) for name in sorted(names, key=lambda name: (len(name), name))]
+    return [_replica(name, run, rows) for name in by_number(names)]
 
 
 def _replica(name: str, run: Run, rows: Sequence[TimelineRow]) -> ReplicaFigures:
@@ -81,7 +81,7 @@ def _replica(name: str, run: Run, rows: Sequence[TimelineRow]) -> ReplicaFigures
         sessions=len(clients),
         failed=sum(client.outcome is Outcome.FAILED for client in clients),
         median=latency.median,
-        worst=latency.p95 if latency.p95 is not None else latency.max,
+        worst=latency.p95_or_max,
         cpu=_mean(sample.cpu for sample in samples),
         memory=_largest(sample.memory for sample in samples),
         gpu_memory=_largest(sample.gpu_memory for sample in samples),

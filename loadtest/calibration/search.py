@@ -9,7 +9,7 @@ from typing import Any, Final
 from loadtest.calibration.measuring import Measured, SinkSettings, measure
 from loadtest.calibration.record import Accuracy, Calibration
 from loadtest.capacity import doubling, search
-from stack.protocol import SAMPLE_RATE
+from loadtest.plan import check_messages
 
 MAX_SLIP: Final = 0.02
 """Seconds: the 99th percentile of slip may not be more."""
@@ -35,11 +35,7 @@ class CalibrationPlan:
     chunk: float
 
     def __post_init__(self) -> None:
-        samples = self.chunk * SAMPLE_RATE
-        if abs(samples - round(samples)) > 1e-6:
-            raise ValueError("chunk must be a whole number of samples at 16 kHz")
-        if self.seconds < self.chunk:
-            raise ValueError("duration must be at least one chunk long")
+        check_messages(self.chunk, self.seconds)
 
 
 def judge(measured: Measured, delay: float) -> Accuracy:
@@ -48,7 +44,7 @@ def judge(measured: Measured, delay: float) -> Accuracy:
     problems = []
     if summary.successful_clients < measured.clients:
         problems.append(f"{measured.clients - summary.successful_clients} sessions failed")
-    slip = summary.slip.p99 if summary.slip.p99 is not None else summary.slip.max
+    slip = summary.slip.p99_or_max
     if slip is None or slip > MAX_SLIP:
         text = "unknown" if slip is None else f"{slip * 1000:.0f} ms"
         problems.append(f"slip p99 {text}, at most {MAX_SLIP * 1000:.0f} ms")

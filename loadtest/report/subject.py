@@ -12,6 +12,7 @@ from loadtest.plan import Slo
 from loadtest.report.svg import Mark
 from loadtest.runfile import Run, RunStatus
 from loadtest.verdict import clients_text
+from stack.status import by_number
 
 NAMED: Final = 5
 """Lines of one plot that are told apart; more can't be."""
@@ -118,4 +119,4 @@ def whole(run: Run) -> bool:
 
 def by_name(names: Iterable[str]) -> list[str]:
     """Return replicas' names in order: ``replica-2`` before ``replica-10``."""
-    return sorted(names, key=lambda name: (len(name), name))
+    return by_number(names)

@@ -7,7 +7,7 @@ from typing import Final
 
 from loadtest.rest.plan import RestKind
 from loadtest.rest.report import REST_SCHEMA_VERSION, RestReport
-from loadtest.store import RunFileError, read_saved
+from loadtest.store import RunFileError, free_id, read_saved
 from stack.files import write_atomically
 
 DIRECTORY: Final = "rest"
@@ -29,12 +29,9 @@ class RestStore:
         self.directory = results_directory / DIRECTORY
 
     def free_id(self, kind: RestKind, created: datetime) -> str:
-        """Return an id that no file has: two measurements may start within one second."""
+        """Return an id that no file has."""
         base = f"rest_{kind.value}_{created:%Y%m%d_%H%M%S}"
-        candidate, number = base, 2
-        while self.path_for(candidate).exists():
-            candidate, number = f"{base}_{number}", number + 1
-        return candidate
+        return free_id(base, lambda candidate: self.path_for(candidate).exists())
 
     def path_for(self, report_id: str) -> Path:
         """Return where the measurement of this id is saved."""

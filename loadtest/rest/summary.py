@@ -85,7 +85,7 @@ def summarise(samples: Sequence[RequestSample], client: ClientLoad, *, cut_off: 
 def _distorted(client: ClientLoad, median: float | None) -> bool:
     lateness = distribution(client.lateness)
     # A short step has no p99; then the largest must do.
-    tail = lateness.p99 if lateness.p99 is not None else lateness.max
+    tail = lateness.p99_or_max
     return client.cpu >= FULL_CORE or any(
         late is not None and late > max(LATE_FLOOR, share * (median or 0.0))
         for late, share in ((tail, LATE_P99), (lateness.mean, LATE_MEAN))

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from stack.engine import StackError
 from stack.files import write_atomically
 from stack.spec import StackSpec
-from stack.status import ReplicaState, StackEvent
+from stack.status import ReplicaState, StackEvent, by_number
 
 EVENTS_KEPT: Final = 200
 
@@ -115,7 +115,7 @@ class Desired(BaseModel):
 
     def with_names(self, names: list[str]) -> "Desired":
         """Return the same with these replicas, in the order of their numbers."""
-        ordered = tuple(sorted(names, key=lambda name: (len(name), name)))
+        ordered = tuple(by_number(names))
         spec = self.spec.model_copy(update={"replicas": len(ordered)})
         return self.model_copy(update={"spec": spec, "replicas": ordered})
 

@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadtest.lateness import BIN, Lateness, pooled
+from loadtest.lateness import BIN, Lateness, PooledLateness
 
 samples = st.lists(st.floats(min_value=0.0, max_value=3.0, allow_nan=False), max_size=300)
 
 
 @given(st.lists(samples, min_size=1, max_size=4))
 def test_pooled_counts_are_the_pooled_samples(parts: list[list[float]]) -> None:
-    found = pooled(Lateness.of(part) for part in parts)
+    pooled = PooledLateness()
+    for part in parts:
+        pooled.add(Lateness.of(part))
+    found = pooled.distribution()
     together = np.array([sample for part in parts for sample in part])
     assert found.count == together.size
     if not together.size:
