@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,6 +15,7 @@ from rich.console import Console
 from support.commands import Command
 from support.rest_server import RestServer, free_port, hanging_up
 from support.runs import write_clip
+from support.waiting import until
 
 from console.cli import main
 from console.cli.rest_progress import RestView
@@ -54,13 +54,6 @@ def clips(tmp_path: Path) -> Path:
 def options(clips: Path, tmp_path: Path) -> tuple[object, ...]:
     """A few requests of one short clip."""
     return ("--requests", 8, "--audio-dir", clips, "--results-dir", tmp_path / "results")
-
-
-def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come about"
-        time.sleep(0.05)
 
 
 def test_a_server_is_measured_shown_and_listed(

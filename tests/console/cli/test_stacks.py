@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 from support.commands import Command
+from support.waiting import until
 
 from console import demo
 from console.cli.common import parse_bytes
@@ -39,13 +39,6 @@ def parts(directory: Path) -> list[psutil.Process]:
         if "stack." in command and environment.get("WHISPERCTL_STATE_DIR") == str(directory):
             found.append(process)
     return found
-
-
-def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come about"
-        time.sleep(0.05)
 
 
 def test_the_life_of_a_stack(run: Command, state: Path, tmp_path: Path) -> None:
@@ -94,7 +87,7 @@ def test_the_life_of_a_stack(run: Command, state: Path, tmp_path: Path) -> None:
 
     assert len(parts(state)) == 5  # three replicas, balancer, supervisor
     assert run("down").out == "Stack 'default' is down.\n"
-    until(lambda: not parts(state))
+    until(lambda: not parts(state), deadline=30.0)
     assert not [path for path in state.rglob("*") if path.is_file()]
     assert run("down").out == "There was no stack 'default'.\n"
     absent = run("status")
@@ -134,7 +127,7 @@ def test_a_console_killed_in_a_load_loses_nothing(
         journals = list(results.glob("*.journal"))
         return journals[0].read_bytes().count(b'"row"') if journals else 0
 
-    until(lambda: events() >= 3)
+    until(lambda: events() >= 3, deadline=30.0)
     os.kill(console.pid, signal.SIGKILL)
     console.wait()
     status = json.loads(run("status", "--json").out)
@@ -158,7 +151,7 @@ def test_the_demonstration(
     assert "Passed: 3 of 3 sessions succeeded" in shown.out
     assert shown.out.index("configured differently") < shown.out.index("Passed")
     assert len(list((tmp_path / "results").glob("run_*.json"))) == 2
-    until(lambda: not parts(state))
+    until(lambda: not parts(state), deadline=30.0)
 
 
 def test_sizes_are_read_as_docker_writes_them() -> None:

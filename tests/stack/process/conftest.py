@@ -2,8 +2,7 @@
 
 import contextlib
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from stack.process.engine import ProcessEngine
 from stack.spec import BalancerSpec, StackSpec
 
 NAME = "trial"
-DEADLINE = 60.0
 
 
 def family(root: Path) -> list[psutil.Process]:
@@ -26,15 +24,6 @@ def family(root: Path) -> list[psutil.Process]:
             if mine and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
-
-
-def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
-    """Wait until the condition holds and return what it gave."""
-    end = time.monotonic() + deadline
-    while not (result := condition()):
-        assert time.monotonic() < end, f"not in time: {what}"
-        time.sleep(0.02)
-    return result
 
 
 @pytest.fixture

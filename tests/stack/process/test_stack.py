@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.stacks import reach, session
+from support.waiting import until
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -22,7 +23,7 @@ from stack.spec import BalancerSpec, ReplicaSpec
 from stack.status import ReplicaState, StackState
 from stack.supervision import processes
 from stack.supervision.state import StackDirectory
-from tests.stack.process.conftest import NAME, family, spec, until
+from tests.stack.process.conftest import NAME, family, spec
 
 
 def files_under(root: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.waiting import until
 
 from stack.engine import StackError
 from stack.process import parts
@@ -18,7 +19,7 @@ from stack.supervision.__main__ import supervise
 from stack.supervision.judgement import BACKOFF_LONGEST, backoff
 from stack.supervision.preflight import check_memory, check_model, replica_memory
 from stack.supervision.state import Desired, Phase, ProcessIdentity, StackDirectory
-from tests.stack.process.conftest import NAME, family, spec, until
+from tests.stack.process.conftest import NAME, family, spec
 
 
 @pytest.fixture

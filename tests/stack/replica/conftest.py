@@ -6,10 +6,10 @@ import dataclasses
 import json
 import re
 import threading
-import time
 import uuid
 import wave
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import jiwer
 import numpy as np
 import pytest
 import websockets
+from support.waiting import until
 
 from stack.offline import MODEL_DIRECTORY
 from stack.protocol import END_OF_AUDIO, Segments, parse_server_message
@@ -46,17 +47,6 @@ class Clip:
 
 def normalise(text: str) -> str:
     return " ".join(re.sub(r"[^a-z ]", " ", text.lower()).split())
-
-
-def until(condition: Callable[[], Any], what: str, deadline: float = DEADLINE) -> Any:
-    """Wait for a condition, and fail with its name when it doesn't come."""
-    end = time.monotonic() + deadline
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.01)
-    raise AssertionError(f"waited {deadline} s in vain for {what}")
 
 
 class Running:
@@ -216,7 +206,11 @@ def start(settings: Settings) -> Callable[..., Any]:
         running = Running(dataclasses.replace(settings, **changes), transcriber)
         try:
             if ready:
-                until(lambda: running.http.get("/ready").status_code == 200, "a warm replica")
+                until(
+                    lambda: running.http.get("/ready").status_code == 200,
+                    "a warm replica",
+                    DEADLINE,
+                )
             yield running
         finally:
             running.stop()
@@ -238,4 +232,4 @@ def talk() -> Any:
 
 @pytest.fixture(scope="session")
 def wait_until() -> Any:
-    return until
+    return partial(until, deadline=DEADLINE)
