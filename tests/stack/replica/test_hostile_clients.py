@@ -136,7 +136,7 @@ async def test_a_reader_that_stops_reading_is_ended_and_costs_nobody(
                 assert await good.finish() == 1000
             assert clip.wer(good.text) <= 0.05
             await asyncio.to_thread(
-                wait_until, lambda: replica.status()["sessions"] == 0, "its end", 60
+                wait_until, lambda: replica.status()["sessions"] == 0, "its end", deadline=60
             )
             await asyncio.to_thread(
                 wait_until, lambda: not replica.server.server_state.connections, "no connection"
