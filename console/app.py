@@ -7,8 +7,7 @@ frozen snapshot, ``live``, which the screens draw. Nothing here blocks the event
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import ClassVar, Final
 
@@ -19,32 +18,25 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import HelpPanel
 
-from console.commands import palette_commands, possible
+from console import operating
+from console.commands import SCREENS, palette_commands, possible
 from console.demonstration import Demonstration
 from console.history import History, Moment, live_latency
-from console.live import Happening, Live, LoadView
-from console.render import step_line
+from console.live import Happening, Live
+from console.loading import Loading
+from console.operating import Operating
 from console.sampling import Sampling, Severity
 from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, ask_down, ask_leave, ask_stop
-from console.screens.logs import LogScreen
+from console.screens.doctor import DoctorScreen
+from console.screens.load import LoadScreen
+from console.screens.logs import LogsScreen
 from console.screens.runs import RunsScreen
 from console.target import at_balancer
-from loadtest.clips import ClipError
 from loadtest.controller import LoadController
-from loadtest.events import (
-    LoadEvent,
-    SeriesFinished,
-    SeriesStarted,
-    StepFinished,
-    StepProgress,
-    StepStarted,
-)
 from loadtest.plan import LoadPlan
-from loadtest.runfile import Run, TimelineRow
-from loadtest.shards import LoadError
+from loadtest.runfile import Run
 from loadtest.store import RunStore
-from loadtest.verdict import clients_text, outcome, plan_text, step_text
 from stack.engine import Engine, StackError
 from stack.spec import StackSpec
 from stack.status import GpuSample, StackState, StackStatus
@@ -52,7 +44,6 @@ from stack.status import GpuSample, StackState, StackStatus
 _STATUS_INTERVAL: Final = 0.5
 _SAMPLE_INTERVAL: Final = 1.0
 _HAPPENINGS_KEPT: Final = 200
-_OPERATIONS: Final = ("operations", "demo")  # groups of workers that change the stack
 
 
 class WhisperctlApp(App[None]):
@@ -62,12 +53,24 @@ class WhisperctlApp(App[None]):
     CSS_PATH = "styles.tcss"
     MODES: ClassVar[dict[str, str | Callable[[], Screen[None]]]] = {
         "dashboard": DashboardScreen,
+        "load": LoadScreen,
         "runs": RunsScreen,
+        "logs": LogsScreen,
+        "doctor": DoctorScreen,
     }
     DEFAULT_MODE = "dashboard"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "show_dashboard", "Dashboard", id="app.dashboard", tooltip="The live stack"),
-        Binding("2", "show_runs", "Runs", id="app.runs", tooltip="Saved runs"),
+        *(
+            Binding(
+                str(number),
+                f"show('{name}')",
+                title,
+                id=f"app.{name}",
+                tooltip=tooltip,
+                show=False,
+            )
+            for number, (name, title, tooltip) in enumerate(SCREENS, start=1)
+        ),
         Binding(
             "question_mark", "help", "Help", key_display="?", id="app.help", tooltip="All keys"
         ),
@@ -95,17 +98,11 @@ class WhisperctlApp(App[None]):
         self.plan = plan
         self.store = store
         self.history = History()
-        self._make_controller = make_controller
+        self.loading = Loading(self, make_controller)
+        self.operating = Operating(self)
         self._demonstration = Demonstration(self) if demo else None
-        self._controller: LoadController | None = None
-        self._row: TimelineRow | None = None
-        self._last_wer: float | None = None
-        """Of the sessions that have ended, in this step or the one before."""
         self._happenings: deque[Happening] = deque(maxlen=_HAPPENINGS_KEPT)
         self._seen_event = 0
-        self._load_over = asyncio.Event()
-        self._load_over.set()
-        self._last_runs: list[Run] = []
         self._sampling = Sampling(engine, cards, self.happened)
         self.set_reactive(
             WhisperctlApp.live, Live(StackStatus(name=spec.name, state=StackState.ABSENT))
@@ -152,13 +149,13 @@ class WhisperctlApp(App[None]):
         moment = time.monotonic()
         while True:
             samples, cards = await self._sampling.read(stack=not self.live.absent)
-            load = self.live.load
+            load, row = self.live.load, self.loading.row
             self.history.add(
                 Moment(
                     time=time.monotonic(),
                     samples=samples,
-                    latency=live_latency(self._row) if self._row else (None, None, None),
-                    wer=self._last_wer if load else None,
+                    latency=live_latency(row) if row else (None, None, None),
+                    wer=self.loading.last_wer if load else None,
                 )
             )
             self.live = self.live.with_samples(samples, cards)
@@ -177,7 +174,7 @@ class WhisperctlApp(App[None]):
         self._happenings.append(Happening(time.time(), subject, text, severity))
         self._publish()
 
-    def _failed(self, subject: str, error: Exception) -> None:
+    def failed(self, subject: str, error: Exception) -> None:
         """Show a sentence for a while, and keep it in the events."""
         self.say(str(error), severity="error")
         self.happened(subject, str(error), "error")
@@ -186,19 +183,15 @@ class WhisperctlApp(App[None]):
         """Show a sentence for a while."""
         self.notify(text, severity=severity, markup=False, timeout=8)
 
-    # --- operating the stack --------------------------------------------------------------------
+    # --- operating the stack and loading it -------------------------------------------------------
 
     def action_up(self) -> None:
         """Bring the stack up."""
-        self._operate("bringing up", self.engine.up(self.spec))
+        self.operating.up()
 
     def action_scale_by(self, difference: int) -> None:
-        """Ask for so many replicas more; returns at once, progress is in the table."""
-        self._operate("", self.engine.scale_by(difference, wait=False))
-
-    def restart(self, replica: str) -> None:
-        """Replace one replica's process."""
-        self._operate(f"restarting {replica}", self.engine.restart(replica))
+        """Ask for so many replicas more."""
+        self.operating.scale_by(difference)
 
     @work
     async def action_down(self) -> None:
@@ -206,25 +199,16 @@ class WhisperctlApp(App[None]):
         question = ask_down(self.live.status.name, self.live.open_sessions)
         answer = await self.push_screen_wait(question)
         if answer in {"down", "drain"}:
-            self._operate("taking down", self.engine.down(drain=answer == "drain"))
-
-    @work(group="operations")
-    async def _operate(self, what: str, operation: Awaitable[object]) -> None:
-        if what:
-            self.set_busy(f"{what} …")
-        try:
-            await operation
-        except StackError as error:
-            self._failed("stack", error)
-        finally:
-            if what:
-                self.set_busy("")
+            self.operating.down(drain=answer == "drain")
 
     def open_log(self, replica: str) -> None:
         """Open a replica's log."""
-        self.push_screen(LogScreen(replica))
+        self.switch_mode("logs")
+        self.call_after_refresh(self._choose_log, replica)
 
-    # --- load -----------------------------------------------------------------------------------
+    def _choose_log(self, replica: str) -> None:
+        if isinstance(self.screen, LogsScreen):
+            self.screen.choose(replica)
 
     @work
     async def action_load(self) -> None:
@@ -233,81 +217,26 @@ class WhisperctlApp(App[None]):
         if plan is None:
             return
         self.plan = plan
-        self._start_load(at_balancer(plan, self.live.status))
-
-    def _start_load(self, plan: LoadPlan) -> None:
-        self._load_over.clear()
-        self._run_load(plan)
+        self.loading.start(at_balancer(plan, self.live.status))
 
     async def play_series(self, plan: LoadPlan) -> list[Run]:
         """Put load on the running stack and return the saved runs."""
-        self._start_load(at_balancer(plan, await self.engine.status()))
-        await self._load_over.wait()
-        return self._last_runs
-
-    @work(exclusive=True, group="load")
-    async def _run_load(self, plan: LoadPlan) -> None:
-        self._controller = controller = self._make_controller(plan)
-        self._last_runs = []
-        self._last_wer = None
-        self.live = replace(self.live, load=LoadView(audio=plan.duration or 0.0))
-        try:
-            async with aclosing(controller.run()) as events:
-                async for event in events:
-                    self._take_load(event)
-            verdict = outcome(self._last_runs, controller.capacity)
-            self.happened("load", verdict.sentence, "information" if verdict.passed else "warning")
-        except (LoadError, ClipError, StackError) as error:
-            self._failed("load", error)
-        finally:
-            self._controller = self._row = None
-            self.live = replace(self.live, load=None)
-            self._load_over.set()
-
-    def _take_load(self, event: LoadEvent) -> None:
-        load = self.live.load or LoadView()
-        match event:
-            case SeriesStarted():
-                self.happened("load", f"{plan_text(event.plan)} begins.")
-            case StepStarted():
-                self._row = None
-                self.live = replace(self.live, load=load.started(event))
-                number = step_text(event.step, event.steps).capitalize()
-                self.happened("load", f"{number}: {clients_text(event.clients)}.")
-            case StepProgress():
-                self._row = event.row
-                if event.words is not None:
-                    self._last_wer = event.words.wer
-                self.live = replace(self.live, load=load.advanced(event))
-            case StepFinished():
-                self._last_runs.append(event.run)
-                self.happened("load", " ".join(step_line(event.run).split()))
-            case SeriesFinished() if event.stopped:
-                self.happened("load", "The series was stopped; what was measured is saved.")
-            case _:
-                pass
+        self.loading.start(at_balancer(plan, await self.engine.status()))
+        await self.loading.over()
+        return self.loading.runs
 
     @work
     async def action_stop_load(self) -> None:
         """Ask how to stop the series, and do it."""
         answer = await self.push_screen_wait(ask_stop())
         if answer in {"now", "step"}:
-            self._stop_load(after_step=answer == "step")
-
-    def _stop_load(self, *, after_step: bool) -> None:
-        if self._controller is not None and self.live.load is not None:
-            self._controller.stop(after_step=after_step)
-            self.live = replace(self.live, load=replace(self.live.load, stopping=True))
+            self.loading.stop(after_step=answer == "step")
 
     # --- going around ---------------------------------------------------------------------------
 
-    def action_show_dashboard(self) -> None:
-        """Show the live stack."""
-        self.switch_mode("dashboard")
-
-    def action_show_runs(self) -> None:
-        """Show the saved runs."""
-        self.switch_mode("runs")
+    def action_show(self, mode: str) -> None:
+        """Show one of the console's screens."""
+        self.switch_mode(mode)
 
     def action_help(self) -> None:
         """Show or hide the keys of what has the focus."""
@@ -333,7 +262,7 @@ class WhisperctlApp(App[None]):
         if not self.live.absent or self.live.busy:
             question = ask_leave(
                 self.live.status.name,
-                loading=self._controller is not None,
+                loading=self.loading.running,
                 coming=not self.live.status.ready_replicas,
             )
             answer = await self.push_screen_wait(question)
@@ -341,10 +270,9 @@ class WhisperctlApp(App[None]):
                 return
         if demo is not None:
             demo.handed_over = True
-        await self._end_load()
+        await self.loading.end()
         if answer == "keep":
-            # Cut off in the middle, bringing up would take the stack down again.
-            await self._end_operations()
+            await self.operating.settle()
         elif not await self._take_down_to_leave():
             return
         self._leave()
@@ -353,32 +281,21 @@ class WhisperctlApp(App[None]):
         self.exit(return_code=self._demonstration.exit_code if self._demonstration else 0)
 
     async def _take_down_to_leave(self) -> bool:
-        for group in _OPERATIONS:
+        for group in (operating.GROUP, "demo"):
             self.workers.cancel_group(self, group)
         self.set_busy("taking down …")
         try:
             await self.engine.down()
         except StackError as error:
             self.set_busy("")
-            self._failed("stack", error)
+            self.failed("stack", error)
             return False
         return True
 
-    async def _end_operations(self) -> None:
-        running = (worker.wait() for worker in self.workers if worker.group in _OPERATIONS)
-        await asyncio.gather(*running, return_exceptions=True)
-
-    async def _end_load(self) -> None:
-        if self._controller is not None:
-            self._stop_load(after_step=False)
-            await self._load_over.wait()
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what can't be done now."""
-        if action == "show_dashboard" and isinstance(self.screen, DashboardScreen):
-            return False
-        if action == "show_runs" and isinstance(self.screen, RunsScreen):
-            return False
+        if action == "show":
+            return self.current_mode not in parameters
         return True if possible(self.live).get(action, True) else None
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -1,7 +1,8 @@
 """What the command palette offers besides Textual's own commands."""
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from textual.app import SystemCommand
 
@@ -9,6 +10,16 @@ from console.live import Live
 
 if TYPE_CHECKING:
     from console.app import WhisperctlApp
+
+
+SCREENS: Final = (
+    ("dashboard", "Dashboard", "The live stack"),
+    ("load", "Load", "Put load on the stack, watch every session"),
+    ("runs", "Runs", "Saved runs: read, compare"),
+    ("logs", "Logs", "What the parts write"),
+    ("doctor", "Doctor", "What this machine has and lacks"),
+)
+"""Name, title and purpose of each screen, in the order of the keys 1 to 5."""
 
 
 def possible(live: Live) -> dict[str, bool]:
@@ -37,9 +48,10 @@ def palette_commands(app: "WhisperctlApp") -> Iterator[SystemCommand]:
         ),
         ("load", "Start a load series", "Clients talk to the stack", app.action_load),
         ("stop_load", "Stop the load series", "Keeps what was measured", app.action_stop_load),
-        ("show_dashboard", "Show the dashboard", "The live stack", app.action_show_dashboard),
-        ("show_runs", "Show the runs", "Saved runs: read, compare", app.action_show_runs),
     ]
+    for name, title, text in SCREENS:
+        if app.check_action("show", (name,)):
+            yield SystemCommand(f"Show {title.lower()}", text, partial(app.action_show, name))
     for action, title, text, callback in commands:
         if app.check_action(action, ()):
             yield SystemCommand(title, text, callback)
@@ -49,4 +61,4 @@ def palette_commands(app: "WhisperctlApp") -> Iterator[SystemCommand]:
 
 def _replica_commands(app: "WhisperctlApp", name: str) -> Iterator[SystemCommand]:
     yield SystemCommand(f"Log of {name}", "Read and follow", lambda: app.open_log(name))
-    yield SystemCommand(f"Restart {name}", "A fresh process", lambda: app.restart(name))
+    yield SystemCommand(f"Restart {name}", "A fresh process", lambda: app.operating.restart(name))

@@ -1,13 +1,8 @@
 """``whisperctl doctor``: what this machine has and lacks, in a table."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
-from rich.console import RenderableType
-from rich.markup import escape
-from rich.table import Table
-from rich.text import Text
 
 from console.cli.common import (
     DEFAULT_RESULTS,
@@ -18,25 +13,9 @@ from console.cli.common import (
     out,
     print_json,
 )
-from stack.doctor import Finding, Health, examine
+from console.rendering.doctor import findings_table
+from stack.doctor import Health, examine
 from stack.spec import DEFAULT_BALANCER_IMAGE, DEFAULT_IMAGE, DEFAULT_PORT, EngineName
-
-_HEALTH_STYLE = {Health.GOOD: "green", Health.NOTE: "yellow", Health.BAD: "red"}
-
-
-def _table(findings: Sequence[Finding]) -> RenderableType:
-    """Show what a machine has and lacks, and what to do."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("looked at", "", "engine", "found"):
-        table.add_column(column, overflow="fold")
-    for finding in findings:
-        table.add_row(
-            finding.what,
-            Text(finding.health.value, style=_HEALTH_STYLE[finding.health]),
-            finding.engine.value if finding.engine else "",
-            escape(finding.text),
-        )
-    return table
 
 
 def _doctor(
@@ -72,7 +51,7 @@ def _doctor(
             ]
         )
     else:
-        out().print(_table(findings))
+        out().print(findings_table(findings))
     missing = [finding for finding in findings if finding.health is Health.BAD]
     if any(finding.engine is None or finding.engine is engine for finding in missing):
         raise typer.Exit(1)

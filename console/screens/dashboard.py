@@ -14,6 +14,7 @@ from console.screens.base import ConsoleScreen
 from console.widgets.bars import CardBar, Events, LoadBar, StackBar
 from console.widgets.chart import Chart, Drawing, Line
 from console.widgets.replica_table import ReplicaTable
+from console.widgets.screen_bar import ScreenBar
 
 CHARTS = ("latency", "distribution", "words", "utilisation")
 
@@ -64,6 +65,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
+        yield ScreenBar("dashboard")
         yield StackBar(id="stack-bar")
         yield ReplicaTable(id="replicas")
         yield CardBar(id="cards")
@@ -123,7 +125,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
     def action_restart(self) -> None:
         """Restart the replica under the cursor."""
         if (name := self.query_one(ReplicaTable).selected) is not None:
-            self.console_app.restart(name)
+            self.console_app.operating.restart(name)
 
     def action_open_log(self) -> None:
         """Open the log of the replica under the cursor."""

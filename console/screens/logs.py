@@ -11,6 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Input, Log
 
 from console.screens.base import ConsoleScreen
+from console.widgets.screen_bar import ScreenBar
 from stack.engine import StackError
 
 LINES_KEPT: Final = 5000
@@ -18,7 +19,7 @@ _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 """What a log may hold that would paint over the screen."""
 
 
-class LogScreen(ConsoleScreen):
+class LogsScreen(ConsoleScreen):
     """Read and follow one replica's log."""
 
     HELP = """
@@ -32,14 +33,15 @@ New lines come in as they are written. `/` filters, `f` stops and goes on follow
         Binding("escape", "back", "Back", id="log.back"),
     ]
 
-    def __init__(self, replica: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._replica = replica
+        self._replica = ""
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
         self._filter = ""
 
     def compose(self) -> ComposeResult:
         """Lay out the log and the filter."""
+        yield ScreenBar("logs")
         yield Log(id="log", max_lines=LINES_KEPT, highlight=False)
         yield Input(placeholder="only lines with …", id="filter")
         yield Footer(compact=True, show_command_palette=False)
@@ -49,6 +51,20 @@ New lines come in as they are written. `/` filters, `f` stops and goes on follow
         self.query_one("#filter").display = False
         self._title()
         self.query_one(Log).focus()
+
+    def on_screen_resume(self) -> None:
+        """Read the first replica's log where none was chosen."""
+        super().on_screen_resume()
+        replicas = self.console_app.live.status.replicas
+        if not self._replica and replicas:
+            self.choose(replicas[0].name)
+
+    def choose(self, replica: str) -> None:
+        """Read this replica's log."""
+        self._replica = replica
+        self._lines.clear()
+        self.query_one(Log).clear()
+        self._title()
         self._read()
 
     def _title(self) -> None:
@@ -104,4 +120,4 @@ New lines come in as they are written. `/` filters, `f` stops and goes on follow
             field.display = False
             self.query_one(Log).focus()
         else:
-            self.console_app.pop_screen()
+            self.console_app.action_show("dashboard")

@@ -14,6 +14,7 @@ from console.render import run_details
 from console.screens.analysis import AnalysisScreen
 from console.screens.base import ConsoleScreen
 from console.screens.compare import CompareScreen
+from console.widgets.screen_bar import ScreenBar
 from loadtest.analysis.series import analyse
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Run
@@ -38,7 +39,7 @@ whole series of a run found. Files that are broken or not ours are listed, and l
         Binding("c", "compare", "Compare", id="runs.compare", tooltip="Compare the marked runs"),
         Binding("a", "analyse", "Analyse", id="runs.analyse", tooltip="Say what its series found"),
         Binding("f5", "refresh", "Refresh", id="runs.refresh", tooltip="Read the directory again"),
-        Binding("escape", "app.show_dashboard", "Back", id="runs.back"),
+        Binding("escape", "app.show('dashboard')", "Back", id="runs.back"),
     ]
 
     def __init__(self) -> None:
@@ -48,6 +49,7 @@ whole series of a run found. Files that are broken or not ours are listed, and l
 
     def compose(self) -> ComposeResult:
         """Lay out the list and the details."""
+        yield ScreenBar("runs")
         yield DataTable[str | Text](id="runs", cursor_type="row")
         with VerticalScroll(id="details"):
             yield Static("", id="detail")

@@ -15,7 +15,7 @@ from console.screens.analysis import AnalysisScreen
 from console.screens.compare import CompareScreen
 from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, Question
-from console.screens.logs import LogScreen
+from console.screens.logs import LogsScreen
 from console.screens.runs import RunsScreen
 from console.widgets.bars import CardBar, Events
 from console.widgets.chart import Chart
@@ -211,7 +211,7 @@ async def test_a_load_that_cannot_start_is_a_sentence(
 async def test_runs_are_listed_read_marked_and_compared(make_app: Apps) -> None:
     app = make_app()
     async with running(app) as pilot:
-        await pilot.press("2")
+        await pilot.press("3")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         table = app.screen.query_one(DataTable)
         await until(pilot, lambda: table.row_count == 4)
@@ -247,7 +247,7 @@ async def test_an_empty_directory_says_how_to_make_runs(make_app: Apps) -> None:
     for path in app.store.directory.iterdir():
         path.unlink()
     async with running(app) as pilot:
-        await pilot.press("2")
+        await pilot.press("3")
         await until(pilot, lambda: "start&#160;a&#160;load" in app.export_screenshot())
         await pilot.press("space", "c")
         assert isinstance(app.screen, RunsScreen)
@@ -257,7 +257,7 @@ async def test_a_log_is_shown_as_it_is_and_filtered(make_app: Apps) -> None:
     app = make_app()
     async with running(app) as pilot:
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, LogScreen))
+        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
         log = app.screen.query_one(Log)
         await until(pilot, lambda: log.line_count >= 3)
         assert log.lines[1] == "a [red]line[/red] with brackets"

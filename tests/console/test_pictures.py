@@ -182,7 +182,7 @@ def make_running(pilot: Pilot[Any]) -> WhisperctlApp:
 def test_runs(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]) -> None:
     async def open_runs(pilot: Pilot[Any]) -> None:
         app = make_running(pilot)
-        await pilot.press("2")
+        await pilot.press("3")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
         await until(pilot, lambda: "4&#160;clients&#160;on" in app.export_screenshot())
         await pilot.press("space")

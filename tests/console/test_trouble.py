@@ -15,7 +15,7 @@ from textual.widgets import DataTable, Input, Log, Static
 from console.app import WhisperctlApp
 from console.screens.compare import CompareScreen
 from console.screens.dialogs import Question
-from console.screens.logs import LogScreen
+from console.screens.logs import LogsScreen
 from loadtest.store import RunStore
 from stack.engine import StackError
 from stack.spec import StackSpec
@@ -82,7 +82,7 @@ async def test_brackets_in_a_filter_are_text(make_app: Apps) -> None:
     app = make_app()
     async with running(app) as pilot:
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, LogScreen))
+        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
         log = app.screen.query_one(Log)
         await until(pilot, lambda: log.line_count >= 3)
         await pilot.press("slash")
@@ -95,7 +95,7 @@ async def test_brackets_in_the_name_of_a_directory_are_text(make_app: Apps) -> N
     app = make_app()
     app.store = RunStore(Path("results[/x]"))
     async with running(app) as pilot:
-        await pilot.press("2")
+        await pilot.press("3")
         await until(pilot, lambda: "0 runs in results[/x]" in picture(app))
 
 
@@ -142,7 +142,7 @@ async def test_too_small_a_terminal_is_told_so_until_it_grows(make_app: Apps) ->
     async with running(app, size=(50, 12)) as pilot:
         await until(pilot, lambda: "too small: 50x12" in picture(app))
         assert "replica-1" not in picture(app)
-        await pilot.press("2")
+        await pilot.press("3")
         await until(pilot, lambda: "too small: 50x12" in picture(app))
         await pilot.press("1")
         await pilot.resize_terminal(80, 24)
