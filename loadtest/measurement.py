@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from loadtest.word_latency import Shown, Spoken, word_latencies
-from stack.protocol import Segment
+from stack.segments import HeardSegment
 
 _SAME_TIME = 1e-3
 """Servers send times with three decimals."""
@@ -25,8 +25,6 @@ class SessionMeasurement:
     chunks: int
     sent_chunks: int = 0
     """Chunks of the stream that the server can have heard: up to here on this connection."""
-    furthest: int = 0
-    """The most of them so far; a client that comes back sends some again."""
     message_count: int = 0
     latency: list[float] = field(default_factory=list)
     final_latency: list[float] = field(default_factory=list)
@@ -37,8 +35,10 @@ class SessionMeasurement:
     shown: list[Shown] = field(default_factory=list)
     """What was to be seen after each message that changed it."""
     _seen: set[tuple[float, float, str]] = field(default_factory=set)
-    _unfinished: Segment | None = None
+    _unfinished: HeardSegment | None = None
     _final: str | None = None
+    _furthest_before: int = 0
+    """The most chunks that earlier connections sent."""
     _connection_starts: int = 0
     """Chunk that the present connection began with: the server counts its seconds from there."""
     _completed_before: int = 0
@@ -50,10 +50,10 @@ class SessionMeasurement:
         """Return when chunk ``index`` is scheduled."""
         return self.first_send + index * self.chunk
 
-    def sent(self, chunks: int) -> None:
-        """Note that so many chunks of the stream are with the server."""
-        self.sent_chunks = chunks
-        self.furthest = max(self.furthest, chunks)
+    @property
+    def furthest(self) -> int:
+        """The most chunks that were ever sent; a client that comes back sends some again."""
+        return max(self._furthest_before, self.sent_chunks)
 
     @property
     def backlog(self) -> float:
@@ -68,6 +68,7 @@ class SessionMeasurement:
         """
         # A chunk's beginning that is heard twice does less harm than a word's end that is not.
         start = math.floor(self._reached_final / self.chunk + 1e-9)
+        self._furthest_before = self.furthest
         self.sent_chunks = self._connection_starts = start
         self._completed_before = len(self.completed)
         self._seen.clear()
@@ -81,20 +82,27 @@ class SessionMeasurement:
         """Seconds of the stream up to which text has come."""
         return self._reached
 
-    def update(self, segments: list[Segment], received: float) -> list[float]:
+    def update(self, segments: Sequence[HeardSegment], received: float) -> list[float]:
         """Take in one segments message; return its new latency samples (none or one)."""
         self.message_count += 1
         # Only the end of the text can change: all of it would be compared with each message.
         known = len(self.completed)
         before = self._unfinished.text.strip() if self._unfinished is not None else ""
+        end, at_work = 0.0, False
         for segment in segments:
+            if not segment.completed:
+                at_work = True
             if not segment.text.strip():
                 continue
+            end = max(end, segment.end)
             if segment.completed:
-                self._complete(segment, received)
+                # Every message repeats the last ones: they count when they first arrive.
+                if (key := (segment.start, segment.end, segment.text)) not in self._seen:
+                    self._seen.add(key)
+                    self._complete(segment, received)
             else:
                 self._unfinished = segment
-        if not any(not segment.completed for segment in segments):
+        if not at_work:
             self._unfinished = None
         unfinished = self._unfinished.text if self._unfinished is not None else ""
         after = [text.strip() for _, text in self.completed[known:]]
@@ -103,7 +111,6 @@ class SessionMeasurement:
             self.last_text_at = received
             if self.first_text_at is None:
                 self.first_text_at = received
-        end = max((segment.end for segment in segments if segment.text.strip()), default=0.0)
         reached = self._heard(end)
         if reached <= self._reached + _SAME_TIME:
             return []
@@ -112,7 +119,7 @@ class SessionMeasurement:
         self.latency.append(sample)
         return [sample]
 
-    def replace(self, segments: list[Segment], received: float) -> None:
+    def replace(self, segments: Sequence[HeardSegment], received: float) -> None:
         """Take in the text of a second hearing, which replaces all text before.
 
         It says when the session's text was whole, and what it is; it is no update.
@@ -123,12 +130,7 @@ class SessionMeasurement:
         if self.transcript != before:
             self.last_text_at = received
 
-    def _complete(self, segment: Segment, received: float) -> None:
-        # Every message repeats the last completed segments: they count when they first arrive.
-        key = (segment.start, segment.end, segment.text)
-        if key in self._seen:
-            return
-        self._seen.add(key)
+    def _complete(self, segment: HeardSegment, received: float) -> None:
         self.completed.append((received, segment.text))
         reached = self._heard(segment.end)
         if reached > self._reached_final + _SAME_TIME:

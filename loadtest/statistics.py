@@ -21,14 +21,17 @@ def distribution(samples: Sequence[float]) -> Distribution:
     if not samples:
         return Distribution(count=0)
     values = np.asarray(samples, dtype=np.float64)
+    count = len(samples)
+    # One call for all: for a session's few samples each call costs more than its work.
+    low, median, p95, p99, high = np.percentile(values, (0, 50, 95, 99, 100)).tolist()
     return Distribution(
-        count=len(samples),
-        min=float(values.min()),
-        max=float(values.max()),
+        count=count,
+        min=low,
+        max=high,
         mean=float(values.mean()),
-        median=float(np.median(values)),
-        p95=percentile(samples, 95),
-        p99=percentile(samples, 99),
+        median=median,
+        p95=p95 if count >= MIN_SAMPLES_P95 else None,
+        p99=p99 if count >= MIN_SAMPLES_P99 else None,
     )
 
 

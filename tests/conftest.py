@@ -10,6 +10,7 @@ HERE = Path(__file__).parent
 ALONE = {
     "loadtest/analysis/test_slow_replica.py",
     "loadtest/test_calibration.py",
+    "loadtest/test_sessions.py::test_a_client_comes_back_with_its_uid_and_goes_on",
     "stack/replica/test_hostile_clients.py",
     "stack/telemetry",
 }
@@ -27,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what has to run alone, and give each file to one worker."""
     for item in items:
         place = _place(item)
-        if any(place.startswith(one) for one in ALONE):
+        if any(f"{place}::{item.name}".startswith(one) for one in ALONE):
             item.add_marker(pytest.mark.alone)
         shared = any(place.startswith(one) for one in TOGETHER)
         item.add_marker(pytest.mark.xdist_group("docker" if shared else place))

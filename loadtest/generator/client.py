@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from loadtest.events import ClientReady
+from loadtest.generator.answers import parse_answer, warning_of
 from loadtest.generator.connection import Connection, encode_frame
 from loadtest.generator.frames import Stream
 from loadtest.generator.opening import SessionFailedError, connect, options_message
@@ -17,18 +18,8 @@ from loadtest.plan import ClientAssignment
 from loadtest.runfile import ClientResult, Failure, Outcome
 from loadtest.statistics import distribution
 from loadtest.wer import normalise, word_errors
-from stack.protocol import (
-    END_OF_AUDIO,
-    REPLICA_HEADER,
-    Disconnect,
-    Language,
-    Problem,
-    ProtocolError,
-    Ready,
-    Segments,
-    Wait,
-    parse_server_message,
-)
+from stack.protocol import END_OF_AUDIO, REPLICA_HEADER, Ready, Segments
+from stack.segments import ReadSegments, read_segments
 
 _NORMAL_CLOSE_CODES: Final = frozenset({1000, 1001, 1005})
 _MAX_ERRORS: Final = 20
@@ -265,19 +256,32 @@ class LoadClient:
         if self._broken is not None:
             return
         try:
-            message = self._parse(raw)
+            # Nearly all messages are these.
+            if (
+                self.measurement is not None
+                and (heard := read_segments(raw)) is not None
+                and heard.uid == self.assignment.uid
+            ):
+                self._hear(self.measurement, heard, received)
+                return
+            message = parse_answer(raw, self.assignment.uid)
             if isinstance(message, Ready) and self._ready is not None and not self._ready.done():
                 self._ready.set_result(message)
             elif isinstance(message, Segments) and self.measurement is not None:
-                if message.final:
-                    self.measurement.replace(message.segments, received)
-                elif new := self.measurement.update(message.segments, received):
-                    self.shared.report_latency(self.assignment.index, new)
-            else:
-                self._refusals(message)
+                self._hear(self.measurement, message, received)
+            elif (warning := warning_of(message)) is not None:
+                self._note(warning)
         except SessionFailedError as error:
             self._broken = error
             connection.abort()
+
+    def _hear(
+        self, measured: SessionMeasurement, message: Segments | ReadSegments, received: float
+    ) -> None:
+        if message.final:
+            measured.replace(message.segments, received)
+        elif new := measured.update(message.segments, received):
+            self.shared.report_latency(self.assignment.index, new)
 
     def _check_end(self, connection: Connection) -> None:
         """Raise unless the server ended the session in order, after all audio."""
@@ -298,33 +302,6 @@ class LoadClient:
                 f"The connection ended after {self.audio_sent:.1f} of "
                 f"{self.stream.duration:.1f} s of audio (close code {code}).",
             )
-
-    def _parse(self, raw: bytes) -> Ready | Wait | Problem | Language | Segments | Disconnect:
-        try:
-            message = parse_server_message(raw)
-        except ProtocolError as error:
-            raise SessionFailedError(Failure.PROTOCOL, str(error)) from None
-        if message.uid != self.assignment.uid:
-            raise SessionFailedError(
-                Failure.PROTOCOL, "The server sent a message for another session's uid."
-            )
-        return message
-
-    def _refusals(self, message: object) -> None:
-        """Raise for messages that end a session badly; note warnings."""
-        match message:
-            case Wait(minutes=minutes):
-                raise SessionFailedError(
-                    Failure.WAIT, f"The server is full: WAIT, {minutes:.1f} minutes."
-                )
-            case Problem(status="ERROR", text=text):
-                raise SessionFailedError(Failure.SERVER_ERROR, f"The server said: {text}")
-            case Problem(text=text):
-                self._note(f"Warning of the server: {text}")
-            case Disconnect():
-                raise SessionFailedError(
-                    Failure.DISCONNECTED, "The server ended the session: its time was over."
-                )
 
     def result(self) -> ClientResult:
         """Say what the session came to, once it is over.

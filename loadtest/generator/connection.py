@@ -16,10 +16,12 @@ from websockets.exceptions import InvalidMessage
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import SEND_EOF, State
-from websockets.uri import parse_uri
+from websockets.uri import WebSocketURI, parse_uri
 
+from loadtest.generator.splitting import FrameSplitter
 from stack.protocol import MAX_MESSAGE_BYTES
 
+_HEAD_END: Final = b"\r\n\r\n"
 _CONTROL: Final = frozenset({Opcode.CLOSE, Opcode.PING, Opcode.PONG})
 
 Receive = Callable[[bytes, float], None]
@@ -38,12 +40,18 @@ def encode_frame(data: bytes | memoryview) -> bytes:
 class Connection(asyncio.Protocol):
     """One connection, from the TCP handshake to its end."""
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
-        self._core = ClientProtocol(parse_uri(url), max_size=MAX_MESSAGE_BYTES)
+    def __init__(self, target: WebSocketURI, headers: Mapping[str, str]) -> None:
+        self._core = ClientProtocol(target, max_size=MAX_MESSAGE_BYTES)
+        self._splitter = FrameSplitter(MAX_MESSAGE_BYTES)
+        self._framed = False
+        """Whether frames come; not before the handshake, nor after the server's last frame."""
+        self._head_end = b""
         self._headers = headers
         self._transport: asyncio.Transport | None = None
         loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = loop.create_future()
+        self.open_for_audio = False
+        """Whether what is sent still reaches anybody."""
         self._gone = asyncio.Event()
         self._at_end = False
         self._fragments: list[bytes] = []
@@ -70,7 +78,7 @@ class Connection(asyncio.Protocol):
         """
         target = parse_uri(url)
         loop = asyncio.get_running_loop()
-        connection = cls(url, headers or {})
+        connection = cls(target, headers or {})
         try:
             async with asyncio.timeout(timeout):
                 await loop.create_connection(
@@ -101,8 +109,27 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Pass what came to the core, and on what comes out of it."""
         received = time.monotonic()
-        self._core.receive_data(data)
+        if self.response is None and (data := self._read_head(data, received)) == b"":
+            return
+        if not self._framed:
+            self._core.receive_data(data)
+            self._events(received)
+            return
+        for is_message, part in self._splitter.split(data):
+            if is_message and self._framed:
+                self._deliver(part, received)
+            else:
+                self._core.receive_data(part)
+                self._events(received)
+
+    def _read_head(self, data: bytes, received: float) -> bytes:
+        """Pass on what belongs to the handshake's response; return what comes after its head."""
+        before, self._head_end = self._head_end, (self._head_end + data)[-len(_HEAD_END) + 1 :]
+        place = (before + data).find(_HEAD_END)
+        end = len(data) if place < 0 else place + len(_HEAD_END) - len(before)
+        self._core.receive_data(data[:end])
         self._events(received)
+        return data[end:]
 
     def eof_received(self) -> bool:
         """Take in the end of the server's data; the transport is closed then."""
@@ -124,6 +151,7 @@ class Connection(asyncio.Protocol):
     def _end_of_data(self) -> None:
         if not self._at_end:
             self._at_end = True
+            self.open_for_audio = False
             self._core.receive_eof()
             self._events(time.monotonic())
 
@@ -148,6 +176,13 @@ class Connection(asyncio.Protocol):
                     self._fragments.clear()
                     self._deliver(message, received)
         self._write()
+        core = self._core
+        self._framed = (
+            core.state not in (State.CONNECTING, State.CLOSED)
+            and core.close_rcvd is None
+            and core.parser_exc is None
+        )
+        self._look_whether_open()
         if not self._opened.done():
             if self._core.handshake_exc is not None:
                 self._opened.set_exception(self._core.handshake_exc)
@@ -182,12 +217,8 @@ class Connection(asyncio.Protocol):
         for message, received in early:
             receive(message, received)
 
-    @property
-    def open_for_audio(self) -> bool:
-        """Whether what is sent still reaches anybody."""
-        if self._core.state is not State.OPEN or self._transport is None:
-            return False
-        return not (self._at_end or self._transport.is_closing())
+    def _look_whether_open(self) -> None:
+        self.open_for_audio = self._core.state is State.OPEN and not self._at_end
 
     def send_text(self, text: str) -> None:
         """Send a text message; nothing on a connection that is ending."""
@@ -198,7 +229,7 @@ class Connection(asyncio.Protocol):
 
     def send_frame(self, frame: bytes) -> None:
         """Send a whole frame that ``encode_frame`` made; nothing on a connection that is ending."""
-        if self._transport is not None and self.open_for_audio:
+        if self.open_for_audio and self._transport is not None:
             self._transport.write(frame)
 
     @property
@@ -224,6 +255,7 @@ class Connection(asyncio.Protocol):
         """Close in order, or not in order after ``timeout`` seconds."""
         if self._core.state is State.OPEN:
             self._core.send_close(1000)
+            self._look_whether_open()
             self._write()
         try:
             async with asyncio.timeout(timeout):
@@ -233,5 +265,6 @@ class Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Let go of the connection at once."""
+        self.open_for_audio = False
         if self._transport is not None:
             self._transport.abort()

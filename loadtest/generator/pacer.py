@@ -1,15 +1,17 @@
 """Sends every client's messages when they are due: one timer for all sessions of a process.
 
 A timer and a wake-up of its own for each of ten thousand messages a second costs more than sending
-them. Here they wait in one heap, and whatever is due goes out in one turn of the event loop.
+them. Here they wait in one queue, and whatever is due goes out in one turn of the event loop.
 """
 
 import asyncio
-import heapq
+import math
 import time
 from array import array
+from bisect import insort
+from collections import deque
 from collections.abc import Sequence
-from itertools import count
+from operator import attrgetter
 from typing import Final
 
 from loadtest.generator.connection import Connection
@@ -17,6 +19,9 @@ from loadtest.measurement import SessionMeasurement
 
 _MESSAGES_A_TURN: Final = 64
 """Then the event loop looks for answers: a backlog of sends must not make their moments late."""
+
+
+_DUE: Final = attrgetter("due")
 
 
 class Sender:
@@ -36,22 +41,20 @@ class Sender:
         """Done when the last message was sent."""
         self.blocked = False
         self.queued = False
-        """Whether it stands in a pacer's heap; never twice."""
+        """Whether it stands in a pacer's queue; never twice."""
         self._connection = connection
         self._frames = frames
+        self._count = len(frames)
         self._measured = measured
         self._slip = slip
         self._lateness = lateness
         self._next = start
+        self.due = measured.scheduled(start)
+        """Monotonic second at which the next message is scheduled."""
         # What is sent a second time, after a lost connection, was not due now; and what was due
         # while there was no connection is late by the loss, not by the generator.
         self._first_new = len(slip)
         self._blocked_until = time.monotonic() if len(slip) else 0.0
-
-    @property
-    def due(self) -> float:
-        """Monotonic second at which the next message is scheduled."""
-        return self._measured.scheduled(self._next)
 
     def unblock(self) -> None:
         """Note that the server takes data again."""
@@ -60,31 +63,35 @@ class Sender:
 
     def send(self) -> bool:
         """Send the next message; return whether there is another."""
-        if self.done.done() or not self._connection.open_for_audio:
-            return False
         index, scheduled = self._next, self.due
         actual = time.monotonic()
+        if self.done.done() or not self._connection.open_for_audio:
+            return False
         if index >= self._first_new:
-            self._slip.append(actual - scheduled)
+            slip = actual - scheduled
+            self._slip.append(slip)
             # A server that takes no data makes messages slip, but not the generator late.
             if self._blocked_until <= scheduled:
-                self._lateness.append(actual - scheduled)
-        self._next = index + 1
-        self._measured.sent(self._next)
+                self._lateness.append(slip)
+        self._next = following = index + 1
+        self._measured.sent_chunks = following
         self._connection.send_frame(self._frames[index])
-        if self._next == len(self._frames):
+        if following == self._count:
             self.done.set_result(None)
             return False
+        self.due = self._measured.scheduled(following)
         return True
 
 
 class Pacer:
-    """The heap of all senders and the one timer."""
+    """The queue of all senders, by when they are due, and the one timer.
+
+    All messages last equally long, so whoever has sent is due last: no heap is needed to know it.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._heap: list[tuple[float, int, Sender]] = []
-        self._order = count()
+        self._queue: deque[Sender] = deque()
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._timer_due = float("inf")
 
@@ -103,33 +110,43 @@ class Pacer:
         self._push(sender)
 
     def _push(self, sender: Sender) -> None:
-        due = sender.due
+        self._enqueue(sender)
+        if sender.due < self._timer_due:
+            self._arm(sender.due)
+
+    def _enqueue(self, sender: Sender) -> None:
         sender.queued = True
-        heapq.heappush(self._heap, (due, next(self._order), sender))
-        if due < self._timer_due:
-            self._arm(due)
+        queue = self._queue
+        if queue and sender.due < queue[-1].due:
+            insort(queue, sender, key=_DUE)
+        else:
+            queue.append(sender)
 
     def _arm(self, due: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer_due = due
-        # The event loop's clock is time.monotonic.
-        self._timer = self._loop.call_at(due, self._turn)
+        # The event loop's clock is time.monotonic. uvloop rounds to the nearest millisecond, and a
+        # timer that is early would be set again and again until the message is due.
+        delay = math.ceil((due - self._loop.time()) * 1000) / 1000
+        self._timer = self._loop.call_later(max(0.0, delay), self._turn)
 
     def _turn(self) -> None:
         self._timer, self._timer_due = None, float("inf")
-        heap = self._heap
+        queue = self._queue
+        now = time.monotonic()
         try:
             for _ in range(_MESSAGES_A_TURN):
-                if not heap or heap[0][0] > time.monotonic():
+                if not queue:
                     break
-                _, _, sender = heapq.heappop(heap)
+                if queue[0].due > now and queue[0].due > (now := time.monotonic()):
+                    break
+                sender = queue.popleft()
                 sender.queued = False
                 # Whoever unblocks a sender pushes it again; sending may block it, too.
                 if not sender.blocked and sender.send() and not sender.blocked:
-                    sender.queued = True
-                    heapq.heappush(heap, (sender.due, next(self._order), sender))
+                    self._enqueue(sender)
         finally:
             # Whatever is wrong with one sender, the others go on.
-            if heap:
-                self._arm(heap[0][0])
+            if queue:
+                self._arm(queue[0].due)

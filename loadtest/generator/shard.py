@@ -4,13 +4,13 @@ import asyncio
 import gc
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import BinaryIO, Final
 
 from pydantic import BaseModel
 
 from loadtest.events import ClientFinished, Progress, ShardFinished, ShardReady
+from loadtest.generator.aside import Aside
 from loadtest.generator.client import LoadClient
 from loadtest.generator.frames import FrameLibrary
 from loadtest.generator.opening import security_of
@@ -41,7 +41,9 @@ class Shard:
         self._next_shown = 0
         # One thread beside the one that sends: working out a session's result takes milliseconds,
         # and whoever reads what is written may be slow.
-        self._aside = ThreadPoolExecutor(1)
+        self._aside = Aside(failed=self._stopping_from_aside)
+        self._pending: list[BaseModel | LoadClient] = []
+        """What is to be written, in order; of a client that is over, its result."""
         library = FrameLibrary(order.clients, order.chunk, order.audio_format)
         shared = Surroundings(
             order=order,
@@ -56,6 +58,7 @@ class Shard:
             for assignment in order.clients
         ]
         self._write(ShardReady())
+        self._hand_over()
 
     def stop(self) -> None:
         """End every session now; what was measured is still reported."""
@@ -80,15 +83,15 @@ class Shard:
             reporting.cancel()
             gc.enable()
         self._report()
+        await self._aside.finish()
+        # Working out the results is in it.
         cpu_time = time.process_time() - self._cpu_at_start
-        self._write(ShardFinished(cpu_time=cpu_time, ended_at=self._ended_at))
-        await asyncio.to_thread(self._aside.shutdown)
+        self._write_event(ShardFinished(cpu_time=cpu_time, ended_at=self._ended_at))
 
     async def _play(self, client: LoadClient, start_at: float) -> None:
         await client.play(start_at)
         self._ended_at = time.monotonic()
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._aside, self._write_result, client)
+        self._pending.append(client)
 
     async def _report_regularly(self) -> None:
         while True:
@@ -113,6 +116,7 @@ class Shard:
                 transcripts=self._new_transcripts(),
             )
         )
+        self._hand_over()
 
     def _new_transcripts(self) -> dict[int, str]:
         """Return some of the texts that have changed, another time others'."""
@@ -132,8 +136,21 @@ class Shard:
         return new
 
     def _write(self, event: BaseModel) -> None:
-        """Have an event written, after those before it."""
-        self._aside.submit(self._write_event, event)
+        """Have an event written with the next report, after those before it."""
+        self._pending.append(event)
+
+    def _hand_over(self) -> None:
+        """Have what waits written: waking the other thread for each costs more than to write it."""
+        if self._pending:
+            pending, self._pending = self._pending, []
+            self._aside.do(self._write_all, pending)
+
+    def _write_all(self, pending: "list[BaseModel | LoadClient]") -> None:
+        for one in pending:
+            if isinstance(one, LoadClient):
+                self._write_result(one)
+            else:
+                self._write_event(one)
 
     def _write_result(self, client: LoadClient) -> None:
         self._write_event(
