@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,49 @@ def search(
         good.pop()
         bad = best
     return Largest(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run that a search wants."""
+
+    clients: int
+    confirms: bool = False
+    """The count has met its limits before: this run is to make sure of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a trial's run came to."""
+
+    met: bool
+    close: bool = False
+    """So close to a limit that another run may come out otherwise."""
+
+
+def by_majority(
+    searching: Generator[int, bool, Largest], *, trials: int
+) -> Generator[Trial, Judged, Largest]:
+    """Answer a search's questions; where a run comes close to a limit, by the majority of several.
+
+    At ``trials`` of 3 the runs of one count go on until two agree. Near its capacity a server's
+    latency differs several times over from one run to the next: one run there says little.
+    """
+    needed = trials // 2 + 1
+    met_before: set[int] = set()
+    clients = next(searching)
+    while True:
+        tally = {True: 0, False: 0}
+        while max(tally.values()) < needed:
+            judged = yield Trial(clients, confirms=clients in met_before)
+            tally[judged.met] += 1
+            if not judged.close:
+                # As clear as that, the others would have to be luck.
+                tally[judged.met] = needed
+        met = tally[True] >= needed
+        if met:
+            met_before.add(clients)
+        try:
+            clients = searching.send(met)
+        except StopIteration as end:
+            return cast("Largest", end.value)

@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from loadtest.assignment import assign, ramp_seconds, total_duration
-from loadtest.capacity import Largest, doubling, search
+from loadtest.capacity import Judged, Largest, Trial, by_majority, doubling, search
 from loadtest.clips import Clip, usable_clips
 from loadtest.events import (
     LoadEvent,
@@ -39,7 +39,7 @@ from loadtest.shards import (
 )
 from loadtest.store import RunStore, free_id
 from loadtest.target import LoadTarget, TargetFacts, TargetSampler
-from loadtest.verdict import meets_slo
+from loadtest.verdict import close_to_slo, meets_slo
 
 _ROW_INTERVAL: Final = 1.0
 _STATS_LEAD: Final = 0.8
@@ -103,25 +103,23 @@ class LoadController:
         yield SeriesStarted(series_id=series_id, plan=self.plan)
         paths: list[Path] = []
         steps = chosen_steps(self.plan)
-        clients, step = next(steps), 0
-        whole, met, met_counts = False, True, set[int]()
+        trial, step = next(steps), 0
+        whole, judged = False, Judged(met=True)
         while not whole:
             step += 1
             # A server that was asked too much turns people away for a while after.
-            rest = self.plan.cool_down * (1 if met else _RECOVERY)
+            rest = self.plan.cool_down * (1 if judged.met else _RECOVERY)
             if step > 1 and await self._stopped_within(rest):
                 break
             # The last run of a search is to be surer of its answer than those on the way to it.
-            longer = clients in met_counts and self.plan.find_capacity is not None
-            self._step_plan = confirming(self.plan) if longer else self.plan
-            met = False
+            self._step_plan = confirming(self.plan) if trial.confirms else self.plan
+            judged = Judged(met=False)
             try:
-                async with aclosing(self._step(series_id, step, clients, clips)) as events:
+                async with aclosing(self._step(series_id, step, trial.clients, clips)) as events:
                     async for event in events:
                         if isinstance(event, StepFinished):
                             paths.append(event.path)
-                            met = meets_slo(event.run)
-                            met_counts |= {clients} if met else set()
+                            judged = Judged(meets_slo(event.run), close_to_slo(event.run))
                         yield event
             except OSError as error:
                 # A full disk, most likely. What the journal holds is recovered when there is room.
@@ -130,7 +128,7 @@ class LoadController:
                     "what was measured until then is in its journal there."
                 ) from None
             try:
-                clients = steps.send(met)
+                trial = steps.send(judged)
             except StopIteration as end:
                 self.capacity, whole = end.value, True
             if self._stop_after_step:
@@ -355,13 +353,14 @@ def confirming(plan: LoadPlan) -> LoadPlan:
     return plan.model_copy(update={"duration": plan.duration * _CONFIRMATION})
 
 
-def chosen_steps(plan: LoadPlan) -> Generator[int, bool, Largest | None]:
-    """Yield the client count of each step; is sent whether the step met the SLO."""
+def chosen_steps(plan: LoadPlan) -> Generator[Trial, Judged, Largest | None]:
+    """Yield each step's run; is sent what it came to."""
     if plan.find_capacity is not None:
         ladder = doubling(plan.clients[0], plan.find_capacity)
-        return (yield from search(ladder, resolution=_RESOLUTION))
-    for clients in plan.clients:  # noqa: UP028 - a tuple's own iterator takes no answers
-        yield clients
+        searching = search(ladder, resolution=_RESOLUTION)
+        return (yield from by_majority(searching, trials=plan.trials))
+    for clients in plan.clients:
+        yield Trial(clients)
     return None
 
 

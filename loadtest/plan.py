@@ -35,6 +35,8 @@ class LoadPlan(BaseModel):
     find_capacity: ClientCount | None = None
     """Look for the largest client count that meets the SLO, from the first of ``clients`` up to
     this one, instead of playing ``clients``."""
+    trials: int = Field(default=3, ge=1, le=9)
+    """In a search: runs at most that decide about a count whose latency is close to the limit."""
     stop_early: bool = False
     """End a step as soon as it is certain that it misses the SLO; a search always does."""
     host: str = "127.0.0.1"

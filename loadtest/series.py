@@ -1,5 +1,6 @@
 """The capacity that the runs of a series show. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,16 +40,19 @@ class SeriesCapacity:
 def series_capacity(runs: Iterable[Run]) -> SeriesCapacity:
     """Return what a series shows; runs that were cut off before they could be judged say nothing.
 
-    A count that met the SLO once and missed it once is not good enough.
+    The majority of a count's runs decides: one that met the SLO once and missed it once is not good
+    enough.
     """
-    met: dict[int, int] = {}
-    missed: set[int] = set()
+    met: Counter[int] = Counter()
+    misses: Counter[int] = Counter()
     for run in runs:
         clients = run.test_configuration.num_clients
         if meets_slo(run):
-            met[clients] = met.get(clients, 0) + 1
+            met[clients] += 1
         elif run.summary.slo is not None:
-            missed.add(clients)
+            misses[clients] += 1
+    missed = {clients for clients, count in misses.items() if count >= met[clients]}
+    met = Counter({clients: count for clients, count in met.items() if clients not in missed})
     least = min(missed, default=None)
     good = sorted(clients for clients in met if least is None or clients < least)
     above = tuple(sorted(clients for clients in met if least is not None and clients > least))

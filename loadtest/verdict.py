@@ -10,6 +10,8 @@ from loadtest.plan import LoadPlan, Slo
 from loadtest.runfile import Run, RunStatus, SloVerdict, Summary
 
 DEMO_MAX_WER: Final = 0.15
+_CLOSE: Final = 2.0
+"""Factor of latency within which a run is close to its limit."""
 
 
 def slo_verdict(summary: Summary, *, slo: Slo, baseline_wer: float | None) -> SloVerdict:
@@ -115,13 +117,17 @@ def capacity_verdict(runs: Sequence[Run], largest: Largest) -> Verdict:
     """Say in one sentence what a search for the capacity came to, and why no more."""
     if largest.clients is None:
         return series_verdict(runs)
-    good = [run for run in runs if run.test_configuration.num_clients == largest.clients]
+    tried = [run for run in runs if run.test_configuration.num_clients == largest.clients]
+    good = [run for run in tried if meets_slo(run)]
     audio = f"{good[-1].summary.average_audio_duration:.0f} s of audio each"
-    text = f"Capacity: {clients_text(largest.clients)} met the SLO in {len(good)} runs ({audio}), "
+    text = f"Capacity: {clients_text(largest.clients)} met the SLO in "
+    text += f"{len(good)} runs " if good == tried else f"{len(good)} of {len(tried)} runs "
+    text += f"({audio}), "
     text += f"{_figures(good[-1])} at the last"
     if largest.capped:
         return Verdict(True, f"{text}; nothing larger was tried, see --max-clients.")
-    failed = [run for run in runs if not meets_slo(run)]
+    above = (run for run in runs if run.test_configuration.num_clients > largest.clients)
+    failed = [run for run in above if not meets_slo(run)]
     least = min(failed, key=lambda run: run.test_configuration.num_clients)
     reason = "; ".join(least.summary.slo.reasons) if least.summary.slo else least.status.value
     if least.summary.generator_distorted:
@@ -152,6 +158,19 @@ def demo_verdict(runs: Sequence[Run]) -> Verdict:
 def meets_slo(run: Run) -> bool:
     """Tell whether a run was whole and met its SLO."""
     return run.status is RunStatus.COMPLETED and run.summary.slo is not None and run.summary.slo.met
+
+
+def close_to_slo(run: Run) -> bool:
+    """Tell whether a run's latency was so near its limit that another may come out otherwise.
+
+    That is within a factor of two: near its capacity a server's queue, and with it the latency,
+    differs that much between runs of the same load.
+    """
+    limit = run.test_configuration.slo.p95_latency
+    worst = run.summary.latency.p95_or_max
+    if limit is None or worst is None or run.summary.stopped_because is not None:
+        return False
+    return limit / _CLOSE <= worst <= limit * _CLOSE
 
 
 def failures_sentence(runs: Sequence[Run]) -> str:

@@ -132,6 +132,12 @@ def _load(
     max_clients: Annotated[
         int, typer.Option(min=1, max=MAX_CLIENTS, help="No more than these in that search.")
     ] = DEFAULT_MAX_CLIENTS,
+    trials: Annotated[
+        int,
+        typer.Option(
+            min=1, max=9, help="Runs at most that decide about a count near the limit, in a search."
+        ),
+    ] = 3,
     stop_early: Annotated[
         bool,
         typer.Option(
@@ -179,6 +185,7 @@ def _load(
     plan = make_plan(
         clients=counts,
         find_capacity=max_clients if find_capacity else None,
+        trials=trials,
         stop_early=stop_early,
         **read_address(url, host, port, ca_file=ca_file, insecure=insecure),
         api_key=os.environ.get(KEY_VARIABLE) or None,

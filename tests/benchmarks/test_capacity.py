@@ -1,10 +1,12 @@
 """The search for the largest client count, and what is within limits."""
 
+from random import Random
+
 import pytest
 from support.runs import client_result, example_run
 
 from benchmarks.capacity import LIMITS, REFINEMENTS, RESOLUTION, judge
-from loadtest.capacity import Largest, doubling, rungs, search
+from loadtest.capacity import Judged, Largest, Trial, by_majority, doubling, rungs, search
 from loadtest.runfile import Failure, Outcome, RunStatus
 
 LADDER = [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128]
@@ -78,6 +80,78 @@ def test_the_search_ends_even_when_no_second_run_succeeds():
     found, asked = hunt(lambda clients, time: time == 1)
     assert found == Largest(None)
     assert len(asked) < 40
+
+
+def settle(judge, ladder=LADDER, trials=3):
+    """Play a search by majority against ``judge(trial, time)``."""
+    asked = []
+    steps = by_majority(search(ladder), trials=trials)
+    try:
+        trial = next(steps)
+        while True:
+            asked.append(trial)
+            trial = steps.send(judge(trial, sum(one.clients == trial.clients for one in asked)))
+    except StopIteration as end:
+        return end.value, asked
+
+
+def test_clear_runs_are_not_repeated():
+    found, asked = settle(lambda trial, time: Judged(trial.clients <= 5))
+    assert found == Largest(5)
+    assert asked == [*map(Trial, [1, 2, 4, 8, 6, 5]), Trial(5, confirms=True)]
+
+
+def test_a_close_count_is_decided_by_two_of_three():
+    # 4 misses its first run and meets the others; 6 meets its first and misses the others.
+    def judge(trial, time):
+        if trial.clients == 4:
+            return Judged(time != 1, close=True)
+        if trial.clients == 6:
+            return Judged(time == 1, close=True)
+        return Judged(trial.clients < 6)
+
+    found, asked = settle(judge, ladder=[2, 4, 6, 8])
+    assert found == Largest(5)
+    assert [trial.clients for trial in asked] == [2, 4, 4, 4, 6, 6, 6, 5, 5]
+    assert [trial.confirms for trial in asked] == [False] * 8 + [True]
+
+
+def test_a_clear_run_overrules_close_ones():
+    found, asked = settle(
+        lambda trial, time: Judged(trial.clients < 2 or time == 1, close=time == 1), ladder=[1, 2]
+    )
+    assert found == Largest(1)
+    assert [trial.clients for trial in asked] == [1, 1, 2, 2, 1]
+
+
+def test_one_trial_is_the_plain_search():
+    found, asked = settle(lambda trial, time: Judged(trial.clients <= 3, close=True), trials=1)
+    assert found == Largest(3)
+    assert [trial.clients for trial in asked] == [1, 2, 4, 3, 3]
+
+
+def test_a_search_by_majority_depends_less_on_luck():
+    """Two searches of a server whose latency differs by half from run to run agree more often."""
+    random = Random(7)
+
+    def searched(trials):
+        def judge(trial, _):
+            worst = (trial.clients / 300) ** 8 * random.lognormvariate(0, 0.4)
+            return Judged(worst <= 1, close=0.5 <= worst <= 2)
+
+        steps = by_majority(search(doubling(50, 2000), resolution=0.05), trials=trials)
+        try:
+            trial = next(steps)
+            while True:
+                trial = steps.send(judge(trial, None))
+        except StopIteration as end:
+            return end.value.clients
+
+    def agreeing(trials):
+        pairs = [(searched(trials), searched(trials)) for _ in range(300)]
+        return sum(abs(one - other) <= 0.05 * max(one, other) for one, other in pairs) / 300
+
+    assert agreeing(3) > 0.9 > agreeing(1)
 
 
 def test_rungs_rise_each_once_up_to_the_cap():
