@@ -12,7 +12,7 @@ from console.rendering.cards import MARK, gpu_cells
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
-from loadtest.verdict import clients_text, generator_notes, step_text
+from loadtest.verdict import clients_text, run_notes, step_text
 from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
 
 _CLIENTS_SHOWN = 20
@@ -144,7 +144,7 @@ def run_details(run: Run) -> RenderableType:
         spread = ", ".join(f"{name} {count}" for name, count in distribution.sessions.items())
         even = format_figure(distribution.max_over_mean, Unit.RATIO)
         lines.append(Text(f"Sessions per replica: {spread}; the busiest has {even} the mean."))
-    lines += [Text(note, style="red") for note in generator_notes(run)]
+    lines += [Text(note, style="red") for note in run_notes(run)]
     if summary.resources:
         lines += [Text(), _resource_table(run)]
     lines += [Text(), slo_line(run)]

@@ -20,6 +20,9 @@ class Slo(BaseModel):
 
     p95_latency: float | None = Field(default=2.0, gt=0)
     """Seconds: 95th percentile of latency over all updates of the run."""
+    p95_word_latency: float | None = Field(default=None, gt=0)
+    """Seconds: 95th percentile of word latency, where clips have word times. It sees a server that
+    stands still: updates that don't come have no latency."""
     success_rate: float | None = Field(default=1.0, ge=0, le=1)
     """Fraction of the sessions that must succeed."""
     wer_over_baseline: float | None = Field(default=0.05, ge=0)

@@ -31,6 +31,12 @@ def slo_verdict(summary: Summary, *, slo: Slo, baseline_wer: float | None) -> Sl
                 "latency was still growing when the run ended, so it would pass "
                 f"{slo.p95_latency:g} s in a longer one"
             )
+    if slo.p95_word_latency is not None:
+        words = summary.word_latency.p95_or_max if summary.word_latency is not None else None
+        if words is None:
+            reasons.append("no word latency was measured: it needs clips with word times")
+        elif words > slo.p95_word_latency:
+            reasons.append(f"p95 word latency {words:.2f} s is over {slo.p95_word_latency:g} s")
     ended = summary.successful_clients + summary.failed_clients
     if slo.success_rate is not None:
         rate = summary.successful_clients / ended if ended else 0.0
@@ -67,6 +73,29 @@ def generator_notes(run: Run) -> list[str]:
             f"{summary.calibrated_clients} that 'whisperctl calibrate' found this machine to drive."
         )
     return notes
+
+
+def run_notes(run: Run) -> list[str]:
+    """Say in sentences what has to be known to read a run's figures."""
+    return [*generator_notes(run), *_standstill(run)]
+
+
+def _standstill(run: Run) -> list[str]:
+    """Say where words took long although updates were fast.
+
+    Latency is of updates that came. While a server stands still none come, and when it goes on
+    one update catches up with all that was said: in its percentiles that is a single sample.
+    """
+    words, limit = run.summary.word_latency, run.test_configuration.slo.p95_latency
+    updates = run.summary.latency.p95_or_max
+    worst = words.p95_or_max if words is not None else None
+    if worst is None or updates is None or limit is None or not updates <= limit < worst / 2:
+        return []
+    return [
+        f"Text stood still for a while: p95 of word latency is {worst:.2f} s, while that of the "
+        f"updates which came is {updates:.2f} s. People wait for words: limit them with "
+        "--slo-word-p95."
+    ]
 
 
 @dataclass(frozen=True, slots=True)

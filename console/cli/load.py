@@ -114,6 +114,10 @@ def _load(
     slo_p95: Annotated[
         float | None, typer.Option(min=0.001, help="Largest p95 latency allowed, seconds.")
     ] = None,
+    slo_word_p95: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Largest p95 word latency allowed, seconds; else no limit."),
+    ] = None,
     slo_success: Annotated[
         float | None, typer.Option(min=0, max=1, help="Smallest fraction of successes allowed.")
     ] = None,
@@ -178,6 +182,7 @@ def _load(
     counts = read_counts(num_clients, clients, find_capacity=find_capacity)
     named = {
         "p95_latency": slo_p95,
+        "p95_word_latency": slo_word_p95,
         "success_rate": slo_success,
         "wer_over_baseline": slo_wer,
     }

@@ -17,7 +17,7 @@ from loadtest.events import (
     StepStarted,
 )
 from loadtest.figures import Unit, format_figure
-from loadtest.verdict import clients_text, generator_notes, step_text
+from loadtest.verdict import clients_text, run_notes, step_text
 
 _PLAIN_INTERVAL: Final = 5.0
 """Seconds between two plain lines: a log should stay readable."""
@@ -68,7 +68,7 @@ def _print_finished(console: Console, event: StepFinished) -> None:
     """Print what a finished step measured, why sessions failed, the verdict and the file."""
     for line in (step_line(event.run), *failure_lines(event.run)):
         console.print(line, markup=False)
-    for note in generator_notes(event.run):
+    for note in run_notes(event.run):
         console.print(note, style="red", markup=False)
     console.print(slo_line(event.run))
     console.print(f"saved {event.path}", markup=False)

@@ -12,7 +12,7 @@ from loadtest.analysis.model import Analysis, Bottleneck, Finding, StepFigures
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Run
 from loadtest.series import SeriesCapacity, series_capacity
-from loadtest.verdict import clients_text, generator_notes
+from loadtest.verdict import clients_text, run_notes
 
 HEADROOM: Final = 0.2
 """Fraction of the capacity to leave free: people don't come as evenly as load clients do."""
@@ -159,7 +159,7 @@ def _warnings(
     warnings = [
         f"{clients_text(run.test_configuration.num_clients)}: {note}"
         for run in runs
-        for note in generator_notes(run)
+        for note in run_notes(run)
     ]
     warnings += [
         f"{clients_text(step.clients)}: GPU {card.index} ({card.name}) gave no figures in "

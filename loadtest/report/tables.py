@@ -287,6 +287,8 @@ def slo_sentence(slo: Slo | None) -> str:
         limits.append(f"p95 latency at most {slo.p95_latency:g} s")
     if slo.success_rate is not None:
         limits.append(f"success at least {slo.success_rate * 100:g} %")
+    if slo.p95_word_latency is not None:
+        limits.append(f"p95 word latency at most {slo.p95_word_latency:g} s")
     if slo.wer_over_baseline is not None:
         limits.append(f"WER at most {slo.wer_over_baseline * 100:g} points over the first step's")
     return f"{'; '.join(limits) or 'None'}."

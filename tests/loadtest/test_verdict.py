@@ -8,7 +8,7 @@ from loadtest.runfile import (
     Outcome,
     RunStatus,
 )
-from loadtest.verdict import demo_verdict, series_verdict
+from loadtest.verdict import demo_verdict, run_notes, series_verdict
 
 
 def test_the_slo_names_each_limit_that_was_missed() -> None:
@@ -41,6 +41,32 @@ def test_with_few_samples_even_the_largest_must_meet_the_limit() -> None:
     run = example_run("a", results=[none], slo=Slo(p95_latency=2.0))
     assert run.summary.slo is not None
     assert run.summary.slo.reasons == ["no latency was measured"]
+
+
+def test_words_that_took_long_are_told_although_updates_were_fast() -> None:
+    # A server that stands still for 8 s: one update catches up with all the words said meanwhile.
+    stalled = client_result(
+        latency_samples=[*[0.3] * 60, 8.0],
+        word_latency_samples=[*[0.5] * 60, *(8.0 - 0.4 * word for word in range(20))],
+    )
+    run = example_run("a", results=[stalled], slo=Slo(p95_latency=2.0))
+    assert run.summary.slo is not None
+    assert run.summary.slo.met
+    (note,) = run_notes(run)
+    assert "stood still" in note
+    assert "updates which came is 0.30 s" in note
+    limited = example_run(
+        "b", results=[stalled], slo=Slo(p95_latency=2.0, p95_word_latency=2.0, success_rate=None)
+    )
+    assert limited.summary.slo is not None
+    (reason,) = limited.summary.slo.reasons
+    assert reason.startswith("p95 word latency 6.")
+    assert reason.endswith("is over 2 s")
+    smooth = client_result(latency_samples=[0.3] * 60, word_latency_samples=[0.6] * 60)
+    assert run_notes(example_run("c", results=[smooth], slo=Slo(p95_latency=2.0))) == []
+    unknown = example_run("d", results=[client_result()], slo=Slo(p95_word_latency=2.0))
+    assert unknown.summary.slo is not None
+    assert any("needs clips with word times" in reason for reason in unknown.summary.slo.reasons)
 
 
 def test_a_series_is_judged_in_a_sentence_with_the_length_of_the_audio() -> None:
