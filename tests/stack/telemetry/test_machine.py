@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from support.engine import FakeEngine
 
 from stack.engine import StackError
+from stack.figures import BALANCER_FIGURES, GPU_FIGURES, MACHINE_FIGURES, REPLICA_FIGURES, Figure
 from stack.spec import StackSpec
 from stack.status import (
     BalancerSample,
@@ -26,11 +27,7 @@ from stack.status import (
 )
 from stack.telemetry.machine import MachineReader
 from stack.telemetry.prometheus import (
-    BALANCER_FIGURES,
-    GPU_FIGURES,
-    MACHINE_FIGURES,
     MAX_AGE,
-    REPLICA_FIGURES,
     StackCollector,
 )
 from stack.telemetry.watching import Look, StackWatch, watched
@@ -94,7 +91,7 @@ async def look_at(engine: FakeEngine, machine: MachineSample, *, age: float = 0.
     ],
 )
 def test_every_figure_of_a_sample_is_served(
-    sample: type[BaseModel], figures: Mapping[str, tuple[str, str]]
+    sample: type[BaseModel], figures: Mapping[str, Figure]
 ) -> None:
     numbers = {int, float, bool, int | None, float | None}
     fields = {name for name, field in sample.model_fields.items() if field.annotation in numbers}
