@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from console.rendering.cards import MARK, gpu_cells
+from console.rendering.cards import gpu_cells
+from loadtest.analysis.cost import CARD_MARK
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
@@ -199,7 +200,7 @@ def _resource_table(run: Run) -> Table:
             format_figure(used.memory_peak, Unit.BYTES),
             *(
                 format_figure(getattr(used, figure), unit)
-                + (MARK if used.is_shared(figure) else "")
+                + (CARD_MARK if used.is_shared(figure) else "")
                 for figure, unit in (
                     ("gpu_memory_peak", Unit.BYTES),
                     ("gpu_utilisation_mean", Unit.FRACTION),

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from console.rendering.markdown import bullets, escaped, markdown_table
+from loadtest.analysis.cost import COST_TITLE, cost_table
 from loadtest.analysis.model import Analysis, StepFigures
 from loadtest.analysis.words import (
     STEP_HEADER,
@@ -35,8 +36,22 @@ def analysis_tables(analysis: Analysis) -> Group:
     if analysis.warnings:
         lines.append(Text())
         lines += [Text(f"! {warning}", style="yellow") for warning in analysis.warnings]
-    lines += [Text(), _table(analysis.steps), Text(STEP_LEGEND, style="dim")]
+    lines += [Text(), _table(analysis.steps), Text(STEP_LEGEND, style="dim"), *_cost(analysis)]
     return Group(*lines)
+
+
+def _cost(analysis: Analysis) -> list[RenderableType]:
+    header, rows, legend = cost_table(analysis.steps)
+    if not rows:
+        return []
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place == 1 else "right", no_wrap=True)
+    before = None
+    for clients, *cells in rows:
+        table.add_row(clients if clients != before else "", *cells)
+        before = clients
+    return [Text(), Text(COST_TITLE, style="bold"), table, Text(legend, style="dim")]
 
 
 def _labelled(label: str, sentence: str) -> list[Text]:
@@ -73,5 +88,13 @@ def analysis_markdown(analysis: Analysis) -> str:
         "\n".join(f"- {fact}" for fact in facts),
         markdown_table(list(STEP_HEADER), [step_cells(step) for step in analysis.steps]),
         bullets([STEP_LEGEND]),
+        *_cost_markdown(analysis),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _cost_markdown(analysis: Analysis) -> list[str]:
+    header, rows, legend = cost_table(analysis.steps, wide=True)
+    if not rows:
+        return []
+    return [f"### {COST_TITLE}", markdown_table(header, rows), bullets([legend])]

@@ -6,11 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from loadtest.analysis.cost import CARD_MARK
 from loadtest.figures import Unit, format_figure, format_part
 from stack.status import GpuSample, ReplicaSample
 
-MARK = " card"
-"""Behind a figure that is the whole card's, and not the replica's own."""
 _WORDS = (1, 6, 7)
 """Columns of a card's line that are no figures."""
 _HOT = 85.0
@@ -28,8 +27,8 @@ def gpu_cells(sample: ReplicaSample, *, wide: bool) -> tuple[str, str]:
     if sample.gpu_utilisation_shared and not wide:
         busy = _percent(sample.gpu_utilisation)
     return (
-        memory + (MARK if sample.gpu_memory_shared else ""),
-        busy + (MARK if sample.gpu_utilisation_shared else ""),
+        memory + (CARD_MARK if sample.gpu_memory_shared else ""),
+        busy + (CARD_MARK if sample.gpu_utilisation_shared else ""),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from loadtest.analysis.model import CardFigures, ReplicaFigures, StepFigures
 from loadtest.runfile import ClientResult, Failure, Outcome, Run, TimelineRow
 from loadtest.statistics import distribution, mean
+from loadtest.usage import part_uses
 from stack.status import GpuSample, by_number
 
 
@@ -47,6 +48,7 @@ def step_figures(run: Run) -> StepFigures:
         audio=summary.average_audio_duration,
         replicas=replicas,
         cards=cards,
+        usage=part_uses(run.timeline, rows),
     )
 
 

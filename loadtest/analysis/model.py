@@ -4,6 +4,8 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from loadtest.usage import PartUse
+
 
 class Bottleneck(StrEnum):
     """What broke first."""
@@ -113,6 +115,8 @@ class StepFigures:
     replicas: list[ReplicaFigures] = field(default_factory=list)
     cards: list[CardFigures] = field(default_factory=list)
     """None in runs of earlier versions."""
+    usage: list[PartUse] = field(default_factory=list)
+    """What every part used: means over the plateau, peaks over the whole step."""
 
 
 @dataclass(frozen=True, slots=True)

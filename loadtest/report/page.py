@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from typing import Final
 
+from loadtest.analysis.cost import COST_TITLE
 from loadtest.analysis.series import HEADROOM
 from loadtest.analysis.words import bottleneck_sentence, failures_sentence
 from loadtest.figures import Unit, format_figure
@@ -25,6 +26,7 @@ from loadtest.report.subject import Subject, subject, whole
 from loadtest.report.svg import Bars, Plot, drawn, drawn_bars
 from loadtest.report.tables import (
     configuration,
+    cost,
     definitions,
     failures_table,
     lateness_table,
@@ -60,6 +62,7 @@ def series_page(
         *_inside(about, identities),
         tag("h2", "Steps"),
         steps_table(about),
+        *_cost(about),
         *_failures(about),
         tag("h2", "Can the figures be trusted?"),
         tag("p", _trust(about)),
@@ -225,6 +228,13 @@ def _inside(about: Subject, identities: Iterator[str]) -> Iterator[Markup]:
 def _cut(run: Run) -> str:
     why = f", as {run.summary.stopped_because}" if run.summary.stopped_because else ""
     return f"It was {run.status.value} after {run.summary.total_duration:.1f} s{why}."
+
+
+def _cost(about: Subject) -> Iterator[Markup]:
+    found = cost(about)
+    if found:
+        yield tag("h2", COST_TITLE)
+        yield found
 
 
 def _failures(about: Subject) -> Iterator[Markup]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from loadtest.analysis.cost import cost_table
 from loadtest.analysis.words import STEP_HEADER, STEP_LEGEND, known_columns, step_cells
 from loadtest.comparison.configuration import configuration_rows, shared_configuration
 from loadtest.comparison.model import ConfigurationRow
@@ -120,6 +121,14 @@ def steps_table(subject: Subject) -> Markup:
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
     return table(header, rows, caption=STEP_LEGEND, words=[len(columns)])
+
+
+def cost(subject: Subject) -> Markup:
+    """Return what every part used in every step; empty where nothing is known."""
+    header, rows, legend = cost_table(subject.steps, wide=True)
+    if not rows:
+        return Markup()
+    return table(header, rows, caption=legend, words=[1])
 
 
 def lateness_table(subject: Subject) -> Markup:
