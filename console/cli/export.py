@@ -28,7 +28,7 @@ _ForceOption = Annotated[bool, typer.Option("--force", help="Replace a file that
 def _csv(
     run: RunArgument = "latest",
     what: Annotated[
-        Table, typer.Option(help="One row a latency sample, a client, or a second and replica.")
+        Table, typer.Option(help="One row a latency sample, a client, or a second and part.")
     ] = Table.SAMPLES,
     output: _OutputOption = None,
     force: _ForceOption = False,

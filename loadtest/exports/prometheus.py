@@ -4,14 +4,31 @@ For the textfile collector of node_exporter, or a Pushgateway: a run is over, so
 scrape. Every figure is a gauge or a summary in base units; what is unknown is left out.
 """
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from loadtest.runfile import Distribution, Run
+from loadtest.usage import PartKind, PartUse, is_total, part_uses
+from stack.figures import (
+    BALANCER_FIGURES,
+    BALANCER_PARTED,
+    GPU_FIGURES,
+    GPU_WORDS,
+    MACHINE_FIGURES,
+    PART_WORDS,
+    REPLICA_FIGURES,
+    REPLICA_PARTED,
+    REPLICA_WORDS,
+    Figure,
+    Parted,
+)
+from stack.status import BalancerSample, GpuSample, MachineSample, ReplicaSample
 
 _DISTRIBUTIONS: Final = {
     "latency": "Seconds from the scheduled sending of the newest audio in an update to its text.",
@@ -24,12 +41,6 @@ _DISTRIBUTIONS: Final = {
     "slip": "Seconds by which the load generator sent later than scheduled.",
 }
 _QUANTILES: Final = (("0.5", "median"), ("0.95", "p95"), ("0.99", "p99"))
-_RESOURCES: Final = (
-    ("cpu_cores", "cpu", "Cores' worth of CPU time that a replica used."),
-    ("memory_bytes", "memory", "Memory of a replica."),
-    ("gpu_memory_bytes", "gpu_memory", "GPU memory of a replica; see gpu_shared."),
-    ("gpu_utilisation_ratio", "gpu_utilisation", "GPU utilisation of a replica, 0 to 1."),
-)
 _PREFIX: Final = "whisperctl_run_"
 
 
@@ -59,6 +70,7 @@ class _RunCollector(Collector):
             yield from self._distribution(name, text)
         yield from self._words()
         yield from self._replicas()
+        yield from self._usage()
 
     def _gauge(
         self, name: str, text: str, values: list[tuple[dict[str, str], float | None]]
@@ -169,22 +181,114 @@ class _RunCollector(Collector):
             "Sessions of the busiest replica over the mean; 1 is perfectly even.",
             [({}, spread.max_over_mean)],
         )
-        for name, field, text in _RESOURCES:
-            yield from self._gauge(
-                f"replica_{name}",
-                text,
-                [
-                    ({"replica": replica, "statistic": part}, getattr(used, f"{field}_{part}"))
-                    for replica, used in summary.resources.items()
-                    for part in ("mean", "peak")
-                ],
-            )
-        yield from self._gauge(
-            "replica_gpu_shared",
-            "1 if the GPU figures are the card's, not the replica's own.",
-            [
-                ({"replica": replica}, used.gpu_shared)
-                for replica, used in summary.resources.items()
-                if used.gpu_memory_peak is not None
-            ],
-        )
+
+    def _usage(self) -> Iterator[Metric]:
+        """Yield what every part used, from the timeline: mean, p95 and peak of its seconds."""
+        found = part_uses(self._run.timeline, self._run.timeline)
+        for kind, named in _PARTS.items():
+            parts = [(_labels(part), part) for part in found if part.kind is kind]
+            flags = {name for name, field in named.model.model_fields.items() if _is_flag(field)}
+            for field, (name, text) in named.figures.items():
+                whole = f"{kind.value}_{_RENAMED.get((kind, field), name)}"
+                if field in flags:
+                    yield from self._gauge(whole, text, _told_at_all(parts, field))
+                elif is_total(field):
+                    yield from self._gauge(*_grown(whole, text), _growth(parts, field))
+                else:
+                    yield from self._gauge(whole, text, _statistics(parts, field))
+            for field, (name, label, text) in named.parted.items():
+                whole = f"{kind.value}_{name}"
+                if is_total(field):
+                    values = _growth(parts, field, label)
+                    yield from self._gauge(*_grown(whole, text), values)
+                else:
+                    yield from self._gauge(whole, text, _statistics(parts, field, label))
+            for field, (name, label, text) in named.words.items():
+                yield from self._gauge(
+                    f"{kind.value}_{name}_ratio",
+                    f"Fraction of the seconds with it. {text}",
+                    [
+                        (labels | {label: word}, share)
+                        for labels, part in parts
+                        for word, share in part.told.get(field, {}).items()
+                    ],
+                )
+
+
+_RENAMED: Final = {(PartKind.REPLICA, "sessions"): "open_sessions"}
+"""``replica_sessions`` are those that it served in the whole run."""
+
+
+class _Named(NamedTuple):
+    """What the figures of one kind of part are called."""
+
+    model: type[BaseModel]
+    figures: Mapping[str, Figure]
+    parted: Mapping[str, Parted]
+    words: Mapping[str, Parted]
+
+
+_PARTS: Final[Mapping[PartKind, _Named]] = {
+    PartKind.REPLICA: _Named(ReplicaSample, REPLICA_FIGURES, REPLICA_PARTED, REPLICA_WORDS),
+    PartKind.BALANCER: _Named(BalancerSample, BALANCER_FIGURES, BALANCER_PARTED, PART_WORDS),
+    PartKind.MACHINE: _Named(MachineSample, MACHINE_FIGURES, {}, {}),
+    PartKind.GPU: _Named(GpuSample, GPU_FIGURES, {}, GPU_WORDS),
+}
+_Labels = dict[str, str]
+_Parts = Sequence[tuple[_Labels, PartUse]]
+_Values = list[tuple[_Labels, float | None]]
+
+
+def _labels(part: PartUse) -> _Labels:
+    match part.kind:
+        case PartKind.REPLICA:
+            return {"replica": part.name}
+        case PartKind.GPU:
+            return {"gpu": part.name, "name": part.label}
+        case _:
+            return {}
+
+
+def _is_flag(field: FieldInfo) -> bool:
+    return field.annotation is bool
+
+
+def _keys(of: Mapping[str, object], field: str, label: str) -> Iterator[tuple[str, _Labels]]:
+    """Yield where a field stands, and its labels: itself, or each of its keys."""
+    if not label and field in of:
+        yield field, {}
+    for name in of if label else ():
+        owner, _, key = name.partition(".")
+        if owner == field:
+            yield name, {label: key}
+
+
+def _statistics(parts: _Parts, field: str, label: str = "") -> _Values:
+    return [
+        (labels | more | {"statistic": statistic}, getattr(part.figures[name], statistic))
+        for labels, part in parts
+        for name, more in _keys(part.figures, field, label)
+        for statistic in ("mean", "p95", "peak")
+    ]
+
+
+def _growth(parts: _Parts, field: str, label: str = "") -> _Values:
+    return [
+        (labels | more, part.grown[name])
+        for labels, part in parts
+        for name, more in _keys(part.grown, field, label)
+    ]
+
+
+def _told_at_all(parts: _Parts, field: str) -> _Values:
+    """Say 1 of a flag that was ever up; of parts without GPU figures it says nothing."""
+    return [
+        (labels, float(field in part.told))
+        for labels, part in parts
+        if part.kind is PartKind.GPU or {"gpu_memory", "gpu_utilisation"} & set(part.figures)
+    ]
+
+
+def _grown(name: str, text: str) -> tuple[str, str]:
+    """Name what a counter grew by: a gauge, as the run is over."""
+    return name.removesuffix("_total"), f"By how much this grew in the run: {text}"

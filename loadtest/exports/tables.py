@@ -1,4 +1,4 @@
-"""A run as CSV: one row a latency sample, a client, or a second and replica. Pure.
+"""A run as CSV: one row a latency sample, a client, or a second of some part. Pure.
 
 Comma-separated with a header, lines end with a line feed, empty means unknown. Times are seconds,
 memory is bytes, shares are fractions.
@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
-from loadtest.runfile import ClientResult, Run, TimelineRow
-from stack.status import ReplicaSample
-
-Cell = str | int | float | bool | None
+from loadtest.exports.seconds import Cell, gpu_rows, machine_rows, timeline_rows
+from loadtest.runfile import ClientResult, Run
 
 SAMPLE_KINDS: Final[Mapping[str, str]] = {
     "latency": "latency_samples",
@@ -33,13 +31,14 @@ class Table(StrEnum):
     SAMPLES = "samples"
     CLIENTS = "clients"
     TIMELINE = "timeline"
+    MACHINE = "machine"
+    GPUS = "gpus"
 
 
 def csv_text(run: Run, table: Table) -> str:
     """Write a table of a run."""
     written = io.StringIO()
     writer = csv.writer(written, lineterminator="\n")
-    writer.writerow(_HEADERS[table])
     # The csv module quotes only the line ends it writes itself; a bare carriage return is one, too.
     careful = csv.writer(written, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     for row in _ROWS[table](run):
@@ -99,26 +98,10 @@ _CLIENT_COLUMNS: Final[Mapping[str, Callable[[ClientResult], Cell]]] = {
     "transcript": lambda client: client.transcript,
     "reference": lambda client: client.reference,
 }
-_SECOND_COLUMNS: Final[Mapping[str, Callable[[TimelineRow], Cell]]] = {
-    "time_seconds": lambda row: row.time,
-    "sessions": lambda row: row.sessions,
-    "failures": lambda row: row.failures,
-    "latency_p50_seconds": lambda row: row.latency_p50,
-    "latency_p95_seconds": lambda row: row.latency_p95,
-    "latency_p99_seconds": lambda row: row.latency_p99,
-}
-_REPLICA_COLUMNS: Final[Mapping[str, Callable[[ReplicaSample], Cell]]] = {
-    "replica_cpu_cores": lambda sample: sample.cpu,
-    "replica_memory_bytes": lambda sample: sample.memory,
-    "replica_gpu_memory_bytes": lambda sample: sample.gpu_memory,
-    "replica_gpu_utilisation": lambda sample: sample.gpu_utilisation,
-    "replica_gpu_shared": lambda sample: sample.gpu_shared,
-    "replica_sessions": lambda sample: sample.sessions,
-    "replica_queue_depth": lambda sample: sample.queue_depth,
-}
 
 
 def _sample_rows(run: Run) -> Iterator[Sequence[Cell]]:
+    yield "run_id", "client_id", "replica", "kind", "value_seconds"
     for client in run.clients:
         for kind, name in SAMPLE_KINDS.items():
             for value in getattr(client, name):
@@ -126,27 +109,17 @@ def _sample_rows(run: Run) -> Iterator[Sequence[Cell]]:
 
 
 def _client_rows(run: Run) -> Iterator[Sequence[Cell]]:
+    yield "run_id", "series_id", "label", *_CLIENT_COLUMNS
     for client in run.clients:
         values = [value(client) for value in _CLIENT_COLUMNS.values()]
         yield run.run_id, run.series_id, run.label, *values
 
 
-def _timeline_rows(run: Run) -> Iterator[Sequence[Cell]]:
-    for row in run.timeline:
-        second = [value(row) for value in _SECOND_COLUMNS.values()]
-        if not row.replicas:
-            yield run.run_id, *second, None, *([None] * len(_REPLICA_COLUMNS))
-        for name, sample in row.replicas.items():
-            yield run.run_id, *second, name, *(value(sample) for value in _REPLICA_COLUMNS.values())
-
-
-_HEADERS: Final[Mapping[Table, Sequence[str]]] = {
-    Table.SAMPLES: ("run_id", "client_id", "replica", "kind", "value_seconds"),
-    Table.CLIENTS: ("run_id", "series_id", "label", *_CLIENT_COLUMNS),
-    Table.TIMELINE: ("run_id", *_SECOND_COLUMNS, "replica", *_REPLICA_COLUMNS),
-}
 _ROWS: Final[Mapping[Table, Callable[[Run], Iterable[Sequence[Cell]]]]] = {
     Table.SAMPLES: _sample_rows,
     Table.CLIENTS: _client_rows,
-    Table.TIMELINE: _timeline_rows,
+    Table.TIMELINE: timeline_rows,
+    Table.MACHINE: machine_rows,
+    Table.GPUS: gpu_rows,
 }
+"""Each yields its header first."""

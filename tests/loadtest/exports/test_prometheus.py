@@ -6,7 +6,8 @@ from support.runs import client_result, example_run
 
 from loadtest.exports.prometheus import prometheus_text
 from loadtest.plan import Slo
-from loadtest.runfile import Failure, Outcome, ResourceSummary, Run, RunStatus
+from loadtest.runfile import Failure, Outcome, Run, RunStatus, TimelineRow
+from stack.status import BalancerSample, GpuSample, MachineSample, ReplicaSample
 
 Samples = dict[tuple[str, ...], float]
 
@@ -19,10 +20,24 @@ def whole_run() -> Run:
     )
     good = client_result(latency_samples=[0.1 + 0.01 * number for number in range(120)])
     run = example_run("run_2", clients=2, label=LABELS["label"], results=[good, failed])
-    run.summary.resources = {
-        "replica-1": ResourceSummary(cpu_mean=0.5, cpu_peak=0.9, memory_peak=1000),
-        "replica-2": ResourceSummary(gpu_memory_peak=2000, gpu_shared=True),
-    }
+    run.timeline = [
+        TimelineRow(
+            time=float(second),
+            sessions=2,
+            replicas={
+                "replica-1": ReplicaSample(
+                    cpu=cpu, memory=1000, sessions=second, rejected_total=3 * second
+                ),
+                "replica-2": ReplicaSample(gpu_memory=2000, gpu_shared=True, gpus=(1,)),
+            },
+            machine=MachineSample(
+                cpu=0.5,
+                gpus=(GpuSample(index=1, name="A2", temperature=60, throttle=("heat",)),),
+                balancer=BalancerSample(cpu=0.1, missing=("service",)),
+            ),
+        )
+        for second, cpu in ((1, 0.1), (2, 0.9))
+    ]
     run.summary.load_distribution.sessions = {"replica-1": 1, "replica-2": 0}
     return run
 
@@ -62,7 +77,17 @@ def test_the_summary_is_read_back_with_its_labels() -> None:
     assert found["replica_sessions", "replica-2"] == 0
     assert found["replica_cpu_cores", "replica-1", "mean"] == 0.5
     assert found["replica_memory_bytes", "replica-1", "peak"] == 1000
+    assert found["replica_cpu_cores", "replica-1", "peak"] == 0.9
+    assert found["replica_open_sessions", "replica-1", "peak"] == 2
+    assert found["replica_rejected_sessions", "replica-1"] == 3, "from the first second on"
     assert found["replica_gpu_shared", "replica-2"] == 1
+    assert found["replica_gpu_memory_shared", "replica-2"] == 0
+    assert ("replica_gpu_shared", "replica-1") not in found
+    assert found["replica_gpus_ratio", "1", "replica-2"] == 1
+    assert found["machine_cpu_ratio", "mean"] == 0.5
+    assert found["balancer_missing_ratio", "service"] == 1
+    assert found["gpu_temperature_celsius", "1", "A2", "peak"] == 60
+    assert found["gpu_throttle_ratio", "1", "A2", "heat"] == 1
     assert found[("created_timestamp_seconds",)] == pytest.approx(run.created_at.timestamp())
     assert found[("slo_met",)] == 0
 
