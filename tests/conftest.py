@@ -11,6 +11,7 @@ ALONE = {
     "loadtest/analysis/test_slow_replica.py",
     "loadtest/test_calibration.py",
     "loadtest/test_sessions.py::test_a_client_comes_back_with_its_uid_and_goes_on",
+    "loadtest/test_ticks_under_load.py",
     "stack/replica/test_hostile_clients.py",
     "stack/telemetry",
 }

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.listening import listening
 
 from stack.replica.hearing import Heard
 from stack.replica.metrics import Metrics
@@ -190,11 +191,9 @@ async def server(body: bytes, head: str = "", *, drip: bool = False) -> AsyncIte
                 writer.write(body[start : start + (1 if drip else 1 << 16)])
                 await writer.drain()
                 await asyncio.sleep(0.1 if drip else 0)
-        writer.close()
 
-    opened = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with opened:
-        yield f"http://127.0.0.1:{opened.sockets[0].getsockname()[1]}/"
+    async with listening(answer) as address:
+        yield f"http://{address}/"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import psutil
 import pytest
+from support.listening import listening
 
 from stack.status import BalancerSample, MachineSample, ReplicaSample
 from stack.telemetry.answers import replica_answer
@@ -61,25 +62,23 @@ async def address() -> AsyncIterator[str]:
         body = b'{"name": "replica-1", "sessions": 3, "queue_depth": 2}'
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with listening(answer) as address:
+        yield address
 
 
 async def test_a_dead_or_silent_replica_costs_its_own_cells_only(address: str) -> None:
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     own = psutil.Process().pid
-    async with silent:
-        hanging = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-        samples = await Sampler().sample(
+    async with listening() as hanging:
+        sampler = Sampler()
+        samples = await sampler.sample(
             [
                 Source("replica-1", (own,), address),
                 Source("replica-2", (), None),
                 Source("replica-3", (own,), hanging),
             ]
         )
+        await sampler.close()
     assert (samples["replica-1"].sessions, samples["replica-1"].queue_depth) == (3, 2)
     assert samples["replica-1"].cpu is not None, "the first sample is a whole one"
     assert samples["replica-1"].memory

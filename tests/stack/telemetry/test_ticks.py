@@ -3,42 +3,17 @@
 import asyncio
 import contextlib
 import signal
-import subprocess
 import time
-from collections.abc import AsyncIterator
 
-import httpx
 import pytest
+from support.listening import listening
+from support.replicas import replica
 from support.ticks import LONGEST, ticked
 
-from stack.process.parts import free_port, replica_command
-from stack.spec import StackSpec
 from stack.status import ReplicaSample
 from stack.telemetry.sampler import Sampler, Source
 
 pytestmark = pytest.mark.timeout(120)
-
-
-@contextlib.asynccontextmanager
-async def replica(name: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], Source]]:
-    """Run a real replica with the offline model until the end of the test."""
-    port = free_port()
-    command = replica_command(StackSpec(), name, port)
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)  # noqa: ASYNC220
-    source = Source(name, (process.pid,), f"127.0.0.1:{port}")
-    try:
-        async with httpx.AsyncClient(trust_env=False) as client:
-            end = time.monotonic() + 60
-            while True:
-                with contextlib.suppress(httpx.HTTPError):
-                    if (await client.get(f"http://{source.address}/ready")).status_code == 200:
-                        break
-                assert time.monotonic() < end, "not ready in time"
-                await asyncio.sleep(0.1)
-        yield process, source
-    finally:
-        process.kill()
-        process.wait()
 
 
 def whole(sample: ReplicaSample) -> bool:
@@ -50,9 +25,11 @@ def whole(sample: ReplicaSample) -> bool:
 
 
 async def test_a_stopped_replica_and_a_silent_port_delay_nobody() -> None:
-    silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    mute = f"127.0.0.1:{silent.sockets[0].getsockname()[1]}"
-    async with silent, replica("replica-1") as (_, well), replica("replica-2") as (stopped, ill):
+    async with (
+        listening() as mute,
+        replica("replica-1") as (_, well),
+        replica("replica-2") as (stopped, ill),
+    ):
         sampler = Sampler()
         sources = [
             well,
@@ -94,11 +71,9 @@ async def test_connections_stay_open_from_one_sample_to_the_next() -> None:
             while True:
                 await reader.readuntil(b"\r\n\r\n")
                 writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"sessions": 1}')
-        writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    async with server:
-        source = Source("replica-1", (), f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+    async with listening(answer) as address:
+        source = Source("replica-1", (), address)
         sampler = Sampler()
         for _ in range(5):
             assert (await sampler.sample([source]))["replica-1"].sessions == 1
