@@ -277,6 +277,10 @@ class WhisperctlApp(App[None]):
             return
         self._leave()
 
+    async def on_unmount(self) -> None:
+        """Let go of what samples came through."""
+        await self.engine.close()
+
     def _leave(self) -> None:
         self.exit(return_code=self._demonstration.exit_code if self._demonstration else 0)
 

@@ -66,6 +66,7 @@ async def run_demo(results: Path) -> Verdict:
             console.print("\n[bold]3[/]  The runs side by side.")
             console.print(comparison_tables(compare(runs), width=console.width))
     finally:
+        await engine.close()
         await engine.down()
     verdict = demo_verdict(runs)
     console.print()

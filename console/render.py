@@ -14,7 +14,7 @@ from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
 from loadtest.verdict import clients_text, run_notes, step_text
-from stack.status import ReplicaSample, ReplicaState, StackState, StackStatus
+from stack.status import BalancerSample, ReplicaSample, ReplicaState, StackState, StackStatus
 
 _CLIENTS_SHOWN = 20
 _TIMES_MEANING = (
@@ -81,6 +81,29 @@ def status_table(
             Text("Nobody watches this stack: the next 'up' or 'scale' does again.", style="yellow")
         )
     return Group(head, table, *notes)
+
+
+def balancer_line(sample: BalancerSample) -> RenderableType:
+    """Show what the balancer does and what became of the requests that it passed on."""
+    parts = [
+        f"balancer: {format_figure(sample.active_connections, Unit.COUNT)} connections",
+        f"CPU {format_figure(sample.cpu, Unit.FRACTION)}",
+        format_figure(sample.memory, Unit.BYTES),
+    ]
+    if sample.connect_p50 is not None and sample.connect_max is not None:
+        parts.append(
+            f"a replica takes a connection in {sample.connect_p50 * 1000:.0f} ms, "
+            f"at most {sample.connect_max * 1000:.0f} ms"
+        )
+    ended = {name: number for name, number in (sample.answers_total or {}).items() if number}
+    if ended:
+        counts = ", ".join(
+            f"{number:,} {'sessions' if name == '101' else name}" for name, number in ended.items()
+        )
+        parts.append(f"ended: {counts}")
+    if sample.missing:
+        parts.append(f"no answer: {', '.join(sample.missing)}")
+    return Text(", ".join(parts))
 
 
 def run_table(entries: Sequence[RunEntry]) -> RenderableType:

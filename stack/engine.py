@@ -70,6 +70,13 @@ class Engine(Protocol):
         """Sample the balancer once, likewise; None without a stack."""
         ...
 
+    async def close(self) -> None:
+        """Let go of what is kept open from one sample to the next; the engine can still be used.
+
+        Sampled from an event loop, it has to be called there before that loop ends.
+        """
+        ...
+
     def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
         """Yield the status whenever it has changed, the first at once."""
         ...

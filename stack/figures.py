@@ -64,6 +64,18 @@ BALANCER_FIGURES: Final[Mapping[str, Figure]] = {
         "handled_connections_total", "Connections of those that were not dropped."
     ),
     "requests_total": Figure("requests_total", "Requests since its start."),
+    "sessions_ended": Figure("sessions_ended_per_second", "Sessions that ended in a second."),
+    "session_p50": Figure("session_median_seconds", "Length of sessions that ended in 10 s."),
+    "session_max": Figure("session_max_seconds", "The longest of sessions that ended in 10 s."),
+    "connect_p50": Figure(
+        "connect_median_seconds", "Time until a replica took a connection, of the last 10 s."
+    ),
+    "connect_p95": Figure(
+        "connect_p95_seconds", "Time until a replica took a connection, of the last 10 s."
+    ),
+    "connect_max": Figure(
+        "connect_max_seconds", "Time until a replica took a connection, of the last 10 s."
+    ),
 }
 MACHINE_FIGURES: Final[Mapping[str, Figure]] = {
     "cpu": Figure("cpu_ratio", "Fraction of all cores that is not idle."),
@@ -88,7 +100,10 @@ REPLICA_PARTED: Final[Mapping[str, Parted]] = {
         "stage_seconds", "stage", "Seconds that a stage took, mean of the last second."
     ),
 }
-BALANCER_PARTED: Final[Mapping[str, Parted]] = {}
+BALANCER_PARTED: Final[Mapping[str, Parted]] = {
+    "answers_total": Parted("answers_total", "class", "Requests that ended, by their answer."),
+    "served_total": Parted("served_total", "replica", "Requests that ended, by replica."),
+}
 PART_WORDS: Final[Mapping[str, Parted]] = {
     "missing": Parted("missing", "source", "Sources that should have answered and did not."),
 }

@@ -128,7 +128,7 @@ class PartSample(_Snapshot):
     """Bytes a second that went to a block device."""
     missing: tuple[str, ...] = ()
     """Sources that should have answered for this sample and did not: ``process``, ``docker``,
-    ``gpu``, ``service``."""
+    ``gpu``, ``service``, ``log``."""
 
 
 class ReplicaSample(PartSample):
@@ -177,6 +177,21 @@ class BalancerSample(PartSample):
     """Connections among them that were not dropped for want of room."""
     requests_total: int | None = None
     """Requests since its start, those for figures among them."""
+    answers_total: Mapping[str, int] | None = None
+    """Requests that have ended since counting began, by ``101`` (sessions), ``2xx`` to ``5xx``;
+    those for figures are left out."""
+    served_total: Mapping[str, int] | None = None
+    """The same requests by the replica that answered, or was asked last; ``none``: nobody was."""
+    sessions_ended: float | None = None
+    """Sessions that ended in the last second."""
+    session_p50: float | None = None
+    """Seconds that sessions lasted, median of those that ended in the last 10 s."""
+    session_max: float | None = None
+    connect_p50: float | None = None
+    """Seconds until a replica took the connection, of requests that ended in the last 10 s."""
+    connect_p95: float | None = None
+    """None under 20 connections."""
+    connect_max: float | None = None
 
 
 HELD_BACK: Final = frozenset({"power limit", "heat", "hardware slowdown", "power brake"})

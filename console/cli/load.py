@@ -243,7 +243,10 @@ async def run_load(
     controller = LoadController(plan, target=target_of(engine, plan), place=place)
     with progress_view() as view, stopping_in_order(controller, view) as stopped:
         steps = 2 if plan.find_capacity else len(plan.clients)
-        runs = await follow(controller, view, output=output, steps=steps)
+        try:
+            runs = await follow(controller, view, output=output, steps=steps)
+        finally:
+            await engine.close()
     found = controller.capacity
     verdict = outcome(runs, found)
     typer.echo(verdict.sentence)

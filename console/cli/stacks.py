@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from pydantic import ValidationError
@@ -24,7 +24,7 @@ from console.cli.common import (
     print_json,
     run_async,
 )
-from console.render import status_table
+from console.render import balancer_line, status_table
 from console.rendering.cards import card_lines
 from stack.engine import Engine
 from stack.spec import (
@@ -41,7 +41,7 @@ from stack.spec import (
     StackSpec,
     Strategy,
 )
-from stack.status import GpuSample, ReplicaSample, StackState, StackStatus
+from stack.status import BalancerSample, GpuSample, ReplicaSample, StackState, StackStatus
 from stack.validation import first_problem
 
 DEFAULT_REPLICAS = 2
@@ -184,7 +184,7 @@ def _up(
             "upstream_metrics_port": upstream_metrics_port,
         },
     )
-    _show(run_async(bring_up()), {}, as_json=as_json)
+    _show(_Look(run_async(bring_up())), as_json=as_json)
 
 
 def _status(
@@ -196,39 +196,53 @@ def _status(
 
     async def look(
         engine: Engine,
-    ) -> tuple[StackStatus, dict[str, ReplicaSample], tuple[GpuSample, ...]]:
+    ) -> _Look:
         # NVML takes a while to load.
         from stack.telemetry.gpu import GpuReader  # noqa: PLC0415
 
         status = await engine.status()
         if status.state is StackState.ABSENT:
-            return status, {}, ()
-        samples = dict(await engine.stats())
-        return status, samples, await asyncio.to_thread(GpuReader().cards)
+            return _Look(status)
+        try:
+            samples, balancer = await asyncio.gather(engine.stats(), engine.balancer_stats())
+        finally:
+            await engine.close()
+        cards = await asyncio.to_thread(GpuReader().cards)
+        return _Look(status, dict(samples), balancer, cards)
 
-    status, samples, cards = run_async(look(engine_for(name, engine)))
-    _show(status, samples, cards, as_json=as_json)
+    seen = run_async(look(engine_for(name, engine)))
+    _show(seen, as_json=as_json)
+    status = seen.status
     if status.state is StackState.ABSENT:
         raise typer.Exit(1)
 
 
-def _show(
-    status: StackStatus,
-    samples: dict[str, ReplicaSample],
-    cards: tuple[GpuSample, ...] = (),
-    *,
-    as_json: bool,
-) -> None:
+class _Look(NamedTuple):
+    """A stack, and its figures of this second."""
+
+    status: StackStatus
+    samples: Mapping[str, ReplicaSample] = {}
+    balancer: BalancerSample | None = None
+    cards: tuple[GpuSample, ...] = ()
+
+
+def _show(seen: _Look, *, as_json: bool) -> None:
+    status, samples, balancer, cards = seen
     if as_json:
         data = status.model_dump(mode="json")
         for replica in data["replicas"]:
             sample = samples.get(replica["name"])
             replica["sample"] = sample.model_dump(mode="json") if sample else None
+        if data["balancer"] is not None:
+            sampled = balancer.model_dump(mode="json") if balancer is not None else None
+            data["balancer"]["sample"] = sampled
         data["gpus"] = [card.model_dump(mode="json") for card in cards]
         print_json(data)
         return
     wide = out().width >= _WIDE
     out().print(status_table(status, samples, wide=wide))
+    if balancer is not None:
+        out().print(balancer_line(balancer))
     if cards:
         out().print(card_lines(cards, samples, wide=wide))
 
@@ -237,7 +251,7 @@ async def _and_say(engine: Engine, change: Callable[[], Awaitable[StackStatus]])
     """Make a change, show the stack, and say what it cost, such as sessions that were cut."""
     before = max((event.sequence for event in (await engine.status()).events), default=0)
     status = await change()
-    _show(status, {}, as_json=False)
+    _show(_Look(status), as_json=False)
     for event in status.events:
         if event.sequence > before and event.severity != "information":
             typer.echo(f"{event.subject}: {event.text}", err=True)

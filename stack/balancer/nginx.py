@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from stack.balancer.access import LOG_FIELDS
 from stack.balancer.config import Target
 from stack.spec import Strategy
 
@@ -60,7 +61,16 @@ def render_nginx(config: NginxConfig) -> str:
         targets=json.dumps({"targets": [target.name for target in config.targets]}),
         connections=WORKER_CONNECTIONS,
         workers=WORKERS,
+        log_format=_log_format(),
     )
+
+
+def _log_format() -> str:
+    parts = [f'"{name}":{variable}' for name, variable in LOG_FIELDS.items()]
+    lines = [f"        '{part},'" for part in parts]
+    lines[0] = lines[0].replace("'", "'{", 1)
+    lines[-1] = f"        '{parts[-1]}}}'"
+    return "\n".join(lines)
 
 
 def _address(target: Target) -> str:
@@ -170,12 +180,7 @@ http {{
 
     # $uri, not the whole request: a query may hold a key.
     log_format sessions escape=json
-        '{{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method",'
-        '"path":"$uri","status":$status,"replica":"$replica_name",'
-        '"upstream":"$upstream_addr","upstream_status":"$upstream_status",'
-        '"upstream_connect_seconds":"$upstream_connect_time",'
-        '"session_seconds":$request_time,"bytes_received":$request_length,'
-        '"bytes_sent":$bytes_sent}}';
+{log_format};
     access_log /dev/stdout sessions;
 
     server_tokens off;
@@ -187,6 +192,10 @@ http {{
     map $http_upgrade $connection_header {{
         default upgrade;
         ""      close;
+    }}
+    map $http_upgrade $upgrade_asked {{
+        default         false;
+        "~*^websocket$" true;
     }}
     # A session's uid, or the key it comes with, or at last its address.
     map $arg_token $key_or_address {{

@@ -7,14 +7,17 @@ and messages of any size go through, and a session costs two copies and nothing 
 import asyncio
 import json
 import logging
+import re
 import socket
 import time
 from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs
 
+from stack.balancer.access import Access, AccessCounts
 from stack.balancer.config import BalancerConfig, Target
 from stack.balancer.strategy import order
 from stack.protocol import REPLICA_HEADER
@@ -32,6 +35,8 @@ LINGER: Final = 5.0
 """Seconds in which the rest of an upload is read after its answer: a connection that is closed with
 bytes unread is reset, and the answer is lost with it."""
 BLOCK: Final = 64 * 1024
+CLIENT_LEFT: Final = 499
+"""As nginx calls a request whose client went before it had an answer."""
 STATUS_PATH: Final = "/balancer/status"
 
 _log = logging.getLogger("stack.balancer")
@@ -53,6 +58,17 @@ class _Head:
     """The session's uid, or the key it comes with; empty without either."""
 
 
+@dataclass(slots=True)
+class _Course:
+    """What becomes of a request on its way."""
+
+    began: float = field(default_factory=time.monotonic)
+    status: int | None = None
+    """None: it is not to be counted."""
+    replica: str = ""
+    connects: list[float] = field(default_factory=list)
+
+
 class Balancer:
     """Serves one port. ``configure`` changes where new sessions go and touches no open one."""
 
@@ -65,6 +81,7 @@ class Balancer:
         self._avoid_until: dict[str, float] = {}
         self._accepted = 0
         self._requests = 0
+        self._access = AccessCounts()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -96,26 +113,41 @@ class Balancer:
         assert task is not None  # noqa: S101
         self._tasks.add(task)
         self._accepted += 1
+        course = _Course()
         try:
             _no_delay(writer)
-            await self._serve(reader, writer)
+            await self._serve(reader, writer, course)
         except (ConnectionError, TimeoutError, asyncio.IncompleteReadError):
             pass  # either side went away: that is theirs to do
         except _BadRequestError as error:
+            course.status = HTTPStatus.BAD_REQUEST
             await _refuse((reader, writer), "400 Bad Request", str(error))
         finally:
+            self._note(course)
             self._tasks.discard(task)
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _note(self, course: _Course) -> None:
+        """Count a request that has ended; connections without any are none."""
+        if course.status is None:
+            return
+        now = time.monotonic()
+        seconds = now - course.began
+        self._access.add(now, Access(course.status, course.replica, course.connects, seconds))
+
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, course: _Course
+    ) -> None:
         head = await _read_head(reader, HEAD_TIMEOUT)
         if head is None:
             return
+        course.began = time.monotonic()
         request = _parse(head)
         self._requests += 1
         if request.path == STATUS_PATH:
             await _answer(writer, "200 OK", self.status())
             return
+        course.status = CLIENT_LEFT
         peer = writer.get_extra_info("peername")
         address = str(peer[0]) if peer else "unknown"
         forwarded = _prepare(request, address)
@@ -131,17 +163,23 @@ class Balancer:
             # Counted before the first await, so that sessions that come together spread.
             self._open[target.name] += 1
             try:
+                asked = time.monotonic()
+                course.replica = target.name
                 upstream = await self._connect(target)
                 if upstream is None:
                     continue
+                course.connects.append(time.monotonic() - asked)
                 self._total[target.name] += 1
-                answered = await self._pass_on(target, forwarded, (reader, writer), upstream)
+                streams = (reader, writer), upstream
+                answered = await self._pass_on(target, forwarded, *streams, course)
             finally:
                 self._open[target.name] -= 1
             if not answered:
+                course.status = HTTPStatus.BAD_GATEWAY
                 why = f"{target.name} did not answer."
                 await _refuse((reader, writer), "502 Bad Gateway", why)
             return
+        course.status = HTTPStatus.SERVICE_UNAVAILABLE
         await _refuse(
             (reader, writer),
             "503 Service Unavailable",
@@ -164,6 +202,7 @@ class Balancer:
         request: bytes,
         client: Streams,
         upstream: Streams,
+        course: _Course,
     ) -> bool:
         """Pass bytes both ways until the replica's end; False if it never began to answer."""
         reader, writer = client
@@ -181,6 +220,7 @@ class Balancer:
             if answer is None:
                 self._failed[target.name] += 1
                 return False
+            course.status = _status_of(answer)
             writer.write(_name_replica(answer, target.name))
             # The replica's end is the end. A client that has only finished sending still listens.
             await _copy(upstream_reader, writer)
@@ -214,7 +254,14 @@ class Balancer:
                 }
                 for name in sorted(names)
             },
+            "access": asdict(self._access.answer(time.monotonic())),
         }
+
+
+def _status_of(head: bytes) -> int:
+    """Return an answer's status; one that has none is no gateway's."""
+    found = re.match(rb"HTTP/1\.\d (\d{3})\b", head)
+    return int(found[1]) if found else int(HTTPStatus.BAD_GATEWAY)
 
 
 async def _read_head(reader: asyncio.StreamReader, timeout: float) -> bytes | None:

@@ -10,8 +10,10 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 
+from stack.balancer.access import for_people
 from stack.docker.client import connect
 from stack.docker.containers import (
+    BALANCER,
     GENERATOR,
     LABEL_PART,
     of_stack,
@@ -81,6 +83,8 @@ def _tail(
 
 def _stamped(name: str, line: str) -> tuple[str, LogLine]:
     stamp, _, text = line.partition(" ")
+    if name == BALANCER and text.startswith("{"):
+        text = f"{stamp[:19].replace('T', ' ')} {for_people(text)}"
     return stamp, LogLine(source=name, text=text)
 
 

@@ -344,6 +344,10 @@ class DockerRuntime:
         """Sample the balancer's container."""
         return await self._sampling.balancer(state.balancer.part)
 
+    async def close(self) -> None:
+        """Let go of connections and streams that samples come through."""
+        await self._sampling.close()
+
     async def parts(self) -> Sequence[str]:
         """Return the names of the parts that have a log."""
         containers = await asyncio.to_thread(logs.parts, self._docker, self._stack)

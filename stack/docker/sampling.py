@@ -1,11 +1,13 @@
 """Samples a stack's containers: what Docker, the GPU's driver and the parts themselves say."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 import docker
 from docker.errors import APIError
 
 from stack.balancer.nginx import STATUS_PORT, STUB_STATUS_PATH
+from stack.docker.access import AccessLogs
 from stack.docker.stats import StatsStreams
 from stack.docker.view import StackView
 from stack.spec import Server, StackSpec
@@ -20,6 +22,7 @@ class ContainerSampling:
     def __init__(self, connect: Callable[[], tuple[docker.DockerClient, StackView]]) -> None:
         self._connect = connect
         streams = StatsStreams()
+        self._access = AccessLogs()
         self._replicas = Sampler(streams)
         self._balancer = Sampler(streams)
         self._pids: dict[ContainerIdentity, tuple[int, ...]] = {}
@@ -39,8 +42,15 @@ class ContainerSampling:
         container = part.container if isinstance(part, ContainerIdentity) else None
         address = await self._balancer.blocking("address", self._address_of, part)
         status = f"http://{address}:{STATUS_PORT}{STUB_STATUS_PATH}" if address else None
-        source = BalancerSource(container, stub_status=status)
+        access = (lambda: self._access.read(container)) if container else None
+        source = BalancerSource(container, stub_status=status, access=access)
         return await self._balancer.sample_balancer(source)
+
+    async def close(self) -> None:
+        """Let go of what is kept open from one sample to the next; the next one begins anew."""
+        await self._replicas.close()
+        await self._balancer.close()
+        await asyncio.to_thread(self._access.close)
 
     def pids_of(self, part: Part | None) -> tuple[int, ...]:
         """Return the host's process ids of a container; it keeps them as long as it lives."""

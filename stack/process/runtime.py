@@ -182,6 +182,11 @@ class ProcessRuntime:
         status = _status_url(desired) if part is not None else None
         return await self._balancer_sampler.sample_balancer(BalancerSource(part, status=status))
 
+    async def close(self) -> None:
+        """Close the connections that samples are asked for through."""
+        await self._sampler.close()
+        await self._balancer_sampler.close()
+
     async def parts(self) -> Sequence[str]:
         """Return the names of the parts that have a log."""
         return logs.sources(self._directory.logs)

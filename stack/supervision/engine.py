@@ -318,6 +318,10 @@ class SupervisedEngine:
         desired, state, _ = looked
         return await self._runtime.balancer_stats(desired, state)
 
+    async def close(self) -> None:
+        """Let go of what is kept open from one sample to the next; the engine can still be used."""
+        await self._runtime.close()
+
     async def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
         """Yield the status whenever it has changed, the first at once."""
         last: StackStatus | None = None

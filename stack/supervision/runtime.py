@@ -136,6 +136,10 @@ class Runtime(Protocol):
         """Sample the balancer once, likewise."""
         ...
 
+    async def close(self) -> None:
+        """Let go of what is kept open from one sample to the next."""
+        ...
+
     async def parts(self) -> Sequence[str]:
         """Return the names of the parts that have a log."""
         ...

@@ -5,12 +5,13 @@ taken that is not a number of the right kind.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from stack.balancer.access import ACCESS_FIGURES, CLASSES, AccessAnswer, is_served_name
 from stack.replica.metrics import STAGES
 from stack.telemetry.rates import Counters
 
@@ -40,6 +41,8 @@ class BalancerAnswer:
     accepted_total: int | None = None
     handled_total: int | None = None
     requests_total: int | None = None
+    access: AccessAnswer | None = None
+    """What became of its requests; None where this is not the source that says so."""
 
 
 def count(value: Any) -> int | None:
@@ -149,7 +152,25 @@ def built_in_answer(status: Mapping[str, Any]) -> BalancerAnswer:
         accepted_total=count(said.get("accepted")),
         handled_total=count(said.get("handled")),
         requests_total=count(said.get("requests")),
+        access=_access(_mapping(status.get("access"))),
     )
+
+
+def _access(said: Mapping[str, Any]) -> AccessAnswer | None:
+    """Read what the built-in balancer says of the requests that have ended."""
+    if not said:
+        return None
+    served = _mapping(said.get("served_total"))
+    return AccessAnswer(
+        answers_total=_counts(_mapping(said.get("answers_total")), CLASSES),
+        served_total=_counts(served, [name for name in served if is_served_name(name)]),
+        **{name: _number(said.get(name)) for name in ACCESS_FIGURES},
+    )
+
+
+def _counts(said: Mapping[str, Any], names: Iterable[str]) -> dict[str, int]:
+    known = {name: count(said.get(name)) for name in names}
+    return {name: number for name, number in known.items() if number is not None}
 
 
 _STUB_STATUS: Final = re.compile(

@@ -7,11 +7,12 @@ question has a deadline, and one that still hangs is not asked again.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final, Protocol, TypeVar
 
 import httpx
 
+from stack.balancer.access import AccessAnswer
 from stack.spec import MAX_REPLICAS
 from stack.status import BalancerSample, PartSample, ReplicaSample
 from stack.telemetry.answers import (
@@ -90,6 +91,8 @@ class BalancerSource:
     """URL of the built-in balancer's status."""
     stub_status: str | None = None
     """URL of nginx's."""
+    access: Callable[[], AccessAnswer | None] | None = None
+    """Reads nginx's access log, at once and without waiting; None where there is none."""
 
 
 class Sampler:
@@ -132,6 +135,8 @@ class Sampler:
     async def sample_balancer(self, source: BalancerSource) -> BalancerSample:
         """Return one sample of the balancer."""
         parts = [] if source.part is None else [source.part]
+        if source.access is not None:
+            source.access()  # has it begin to read: it needs a moment, too
         await self._settle(parts)
         usage, answer = await asyncio.gather(
             self.blocking("usage", self._usage.read, parts), self._ask_balancer(source)
@@ -143,8 +148,13 @@ class Sampler:
             *(["service"] if asked and answer is None else []),
         ]
         said = answer or BalancerAnswer()
+        access = said.access
+        if source.access is not None:
+            access = source.access()
+            missing += [] if access is not None else ["log"]
         return BalancerSample(
             **_usage_fields(used),
+            **(asdict(access) if access is not None else {}),
             missing=tuple(missing),
             active_connections=said.active_connections,
             accepted_total=said.accepted_total,

@@ -39,6 +39,12 @@ class StackWatch:
 
     async def run(self) -> None:
         """Look on and on; ends only when it is cancelled."""
+        try:
+            await self._run()
+        finally:
+            await self._engine.close()
+
+    async def _run(self) -> None:
         begun = time.monotonic()
         while True:
             try:

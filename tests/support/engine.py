@@ -118,6 +118,9 @@ class FakeEngine:
             for number, name in enumerate(self._names, start=1)
         }
 
+    async def close(self) -> None:
+        self.calls.append("close")
+
     async def balancer_stats(self) -> BalancerSample | None:
         return BalancerSample(cpu=0.1, memory=20 * 2**20, active_connections=len(self._names))
 
