@@ -277,10 +277,12 @@ class LoadController:
                 if not finished:
                     sampler.begin()
                     finished = await self._until(moment, shards)
-                replicas, machine = sampler.take()
-                take_in()
                 self._elapsed = time.monotonic() - start_at
-                if finished and record.timeline and self._elapsed < record.timeline[-1].time + 0.5:
+                replicas, machine = await sampler.last(_STATS_LEAD) if finished else sampler.take()
+                take_in()
+                known = machine is not None or replicas
+                soon = record.timeline and self._elapsed < record.timeline[-1].time + 0.5
+                if finished and soon and not known:
                     break
                 row = record.row(self._elapsed, replicas, machine)
                 journal.row(row)

@@ -14,6 +14,7 @@ from loadtest.runfile import (
     WordErrors,
 )
 from loadtest.statistics import mean, percentile
+from loadtest.usage import is_order_statistic
 from stack.status import ReplicaSample
 
 
@@ -101,7 +102,8 @@ def spreads(samples: Sequence[BaseModel]) -> dict[str, Spread]:
             for value in (getattr(sample, name) for sample in samples)
             if isinstance(value, int | float) and not isinstance(value, bool)
         ]
-        if values:
+        # Percentiles are never averaged.
+        if values and not is_order_statistic(name):
             found[name] = Spread(
                 mean=sum(values) / len(values), p95=percentile(values, 95), peak=max(values)
             )

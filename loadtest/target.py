@@ -73,9 +73,29 @@ class TargetSampler:
             self._machine = None
         return replicas, machine
 
+    async def last(self, patience: float) -> Sample:
+        """Sample once more, after the end: what ended with the step is counted, too.
+
+        A sample that runs already was begun before the end, and is of no use. Both may take
+        ``patience`` seconds.
+        """
+        await self._ready(patience)
+        self.take()
+        self.begin()
+        await self._ready(patience)
+        return self.take()
+
+    async def _ready(self, patience: float) -> None:
+        if self._running:
+            await asyncio.wait(self._running, timeout=patience)
+
+    @property
+    def _running(self) -> list[asyncio.Task[Any]]:
+        return [task for task in (self._replicas, self._machine) if task is not None]
+
     async def close(self) -> None:
         """Let go of what still hangs."""
-        tasks = [task for task in (self._replicas, self._machine) if task is not None]
+        tasks = self._running
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

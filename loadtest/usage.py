@@ -32,7 +32,8 @@ class Use:
     """One figure over a step, in the unit of its field in the timeline."""
 
     mean: float | None
-    """Over the seconds that means are taken of; None where it is not known in any of them."""
+    """Over the seconds that means are taken of; None where it is not known in any of them, and of
+    percentiles, which are never averaged."""
     p95: float | None
     """Of the same seconds; None under 20 of them."""
     peak: float
@@ -117,7 +118,7 @@ def _part(
         name,
         label=next((one.name for _, one in known if isinstance(one, GpuSample)), ""),
         figures={
-            figure: _use(values, counted)
+            figure: _use(values, set() if is_order_statistic(figure) else counted)
             for figure, values in series.items()
             if not is_total(figure)
         },
@@ -147,6 +148,11 @@ def _total_keys(samples: Sequence[BaseModel]) -> dict[str, dict[str, float]]:
             if is_total(name) and isinstance(value, Mapping):
                 found.setdefault(name, {}).update(dict.fromkeys(value, 0.0))
     return found
+
+
+def is_order_statistic(figure: str) -> bool:
+    """Tell whether a figure is a percentile or a largest: a mean of those says nothing either."""
+    return figure.endswith(("_p50", "_p95", "_max"))
 
 
 def _numbers(

@@ -30,7 +30,11 @@ def connect(
             timeout=timeout,  # type: ignore[arg-type]
             max_pool_size=connections,
         )
-        client.ping()
+        try:
+            client.ping()
+        except BaseException:
+            client.close()
+            raise
     return client
 
 

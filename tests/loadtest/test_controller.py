@@ -27,7 +27,7 @@ from loadtest.shards import LoadError
 from loadtest.store import RunStore
 from loadtest.target import LoadTarget, TargetFacts
 from stack.protocol import AudioFormat
-from stack.status import MachineSample, ReplicaSample
+from stack.status import BalancerSample, MachineSample, ReplicaSample
 
 Plans = Callable[..., LoadPlan]
 
@@ -36,8 +36,8 @@ async def play(plan: LoadPlan, target: LoadTarget | None = None) -> list[LoadEve
     return [event async for event in LoadController(plan, target=target).run()]
 
 
-async def one_run(plan: LoadPlan) -> Run:
-    (run,) = [event.run for event in await play(plan) if isinstance(event, StepFinished)]
+async def one_run(plan: LoadPlan, target: LoadTarget | None = None) -> Run:
+    (run,) = [event.run for event in await play(plan, target) if isinstance(event, StepFinished)]
     return run
 
 
@@ -151,6 +151,31 @@ async def test_a_hanging_source_of_telemetry_does_not_stop_the_clock(
     # What hangs costs its own cells only.
     assert not any(row.replicas for row in rows)
     assert any(row.machine is not None and row.machine.cpu == 0.25 for row in rows)
+
+
+async def test_what_ends_with_the_step_is_in_its_last_row(make_plan: Plans, sink: Sink) -> None:
+    class Target:
+        async def describe(self) -> TargetFacts:
+            return TargetFacts()
+
+        async def stats(self) -> Mapping[str, ReplicaSample]:
+            # What was asked before the end comes after it, and is old then.
+            ended = len(sink.ended)
+            await asyncio.sleep(0.3)
+            return {"replica-1": ReplicaSample(rejected_total=ended)}
+
+        async def machine(self) -> MachineSample:
+            return MachineSample(balancer=BalancerSample(answers_total={"101": len(sink.ended)}))
+
+    # Whole seconds and others: the last row may come right after the one before.
+    for duration in (2.0, 2.5):
+        sink.ended.clear()
+        run = await one_run(make_plan(clients=(2,), port=sink.port, duration=duration), Target())
+        last = run.timeline[-1]
+        assert last.machine is not None
+        assert last.machine.balancer is not None
+        assert last.machine.balancer.answers_total == {"101": 2}
+        assert last.replicas["replica-1"].rejected_total == 2
 
 
 @pytest.mark.parametrize(

@@ -81,3 +81,13 @@ def test_replicas_come_as_people_count_them() -> None:
     sample = ReplicaSample(cpu=0.1)
     rows = [row(1, replicas={"replica-10": sample, "replica-2": sample})]
     assert list(uses(rows)) == ["replica-2", "replica-10"]
+
+
+def test_percentiles_have_a_peak_and_are_never_averaged() -> None:
+    rows = [
+        row(second, machine=MachineSample(balancer=BalancerSample(cpu=0.1, connect_p50=value)))
+        for second, value in enumerate((0.1, 0.4))
+    ]
+    figures = uses(rows)["balancer"].figures
+    assert (figures["connect_p50"].mean, figures["connect_p50"].peak) == (None, 0.4)
+    assert figures["cpu"].mean == 0.1

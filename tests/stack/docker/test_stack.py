@@ -195,12 +195,14 @@ async def test_the_access_log_tells_replica_and_time_and_no_key(
 
     def entries() -> list[dict[str, object]]:
         lines = container.logs(stdout=True, stderr=False).decode().splitlines()
-        return [json.loads(line) for line in lines if '"status":101' in line]
+        return [json.loads(line) for line in lines if '"status":"101"' in line]
 
     found = await eventually(entries, "the session is logged")
     assert found[0]["replica"] == "replica-1"
     assert float(str(found[0]["session_seconds"])) > 0
     assert b"s3cret" not in container.logs()
+    shown = [line.text async for line in engine.logs("balancer")]
+    assert any(" GET / 101, replica-1, session of " in line for line in shown), shown
 
 
 async def test_five_presses_are_five_replicas_at_once(engine: DockerEngine) -> None:
