@@ -331,6 +331,8 @@ async def test_quitting_with_down_ends_load_and_stack_in_order(
     controllers: list[FakeController] = app.controllers  # type: ignore[attr-defined]
     assert controllers[0].stopped == [False]
     assert calls(app) == ["down"]
+    assert isinstance(app.engine, FakeEngine)
+    assert app.engine.closed, "nothing that samples came through is left open"
 
 
 async def test_quitting_without_a_stack_just_leaves(make_app: Apps) -> None:

@@ -23,6 +23,7 @@ class FakeEngine:
 
     def __init__(self, *, up: StackSpec | None = None) -> None:
         self.calls: list[str] = []
+        self.closed = False
         self.samples: dict[str, ReplicaSample] = {}
         self.fail: str | None = None
         """What the next operation fails with."""
@@ -119,7 +120,7 @@ class FakeEngine:
         }
 
     async def close(self) -> None:
-        self.calls.append("close")
+        self.closed = True
 
     async def balancer_stats(self) -> BalancerSample | None:
         return BalancerSample(cpu=0.1, memory=20 * 2**20, active_connections=len(self._names))
