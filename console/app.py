@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import ClassVar, Final
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.reactive import reactive
 from textual.screen import Screen
@@ -25,6 +25,7 @@ from console.history import History, Moment, live_latency
 from console.live import Happening, Live
 from console.loading import Loading
 from console.operating import Operating
+from console.orderly import OrderlyApp
 from console.sampling import Sampling, Severity
 from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import LoadDialog, ask_down, ask_leave, ask_stop
@@ -46,7 +47,7 @@ _SAMPLE_INTERVAL: Final = 1.0
 _HAPPENINGS_KEPT: Final = 200
 
 
-class WhisperctlApp(App[None]):
+class WhisperctlApp(OrderlyApp):
     """Watch and operate one stack, put load on it, compare runs."""
 
     TITLE = "whisperctl"
@@ -281,11 +282,21 @@ class WhisperctlApp(App[None]):
         """Let go of what samples came through."""
         await self.engine.close()
 
+    async def end_in_order(self) -> None:
+        """Save what a load has measured; the stack stays as it is, but for a demonstration's."""
+        await self.loading.end()
+        await self.operating.settle()
+
+    @property
+    def ending_code(self) -> int:
+        """A demonstration's verdict."""
+        return self._demonstration.exit_code if self._demonstration else 0
+
     def _leave(self) -> None:
-        self.exit(return_code=self._demonstration.exit_code if self._demonstration else 0)
+        self.exit(return_code=self.ending_code)
 
     async def _take_down_to_leave(self) -> bool:
-        for group in (operating.GROUP, "demo"):
+        for group in operating.CHANGING:
             self.workers.cancel_group(self, group)
         self.set_busy("taking down …")
         try:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 
 GROUP: Final = "operations"
 """The group of workers that change the stack."""
+CHANGING: Final = (GROUP, "demo")
+"""All groups whose workers do that."""
 
 
 class Operating:
@@ -51,5 +53,5 @@ class Operating:
 
     async def settle(self) -> None:
         """Wait until what has begun is over: cut off, bringing up would take the stack down."""
-        running = (worker.wait() for worker in self._app.workers if worker.group == GROUP)
+        running = (worker.wait() for worker in self._app.workers if worker.group in CHANGING)
         await asyncio.gather(*running, return_exceptions=True)

@@ -118,14 +118,14 @@ class LoadController:
                 async with aclosing(self._step(series_id, step, trial.clients, clips)) as events:
                     async for event in events:
                         if isinstance(event, StepFinished):
-                            paths.append(event.path)
+                            paths += [event.path] if event.path else []
                             judged = Judged(meets_slo(event.run), close_to_slo(event.run))
                         yield event
             except OSError as error:
-                # A full disk, most likely. What the journal holds is recovered when there is room.
+                # A full disk, most likely.
                 raise LoadError(
                     f"The run can't be saved in {self.store.directory}: {error.strerror or error}; "
-                    "what was measured until then is in its journal there."
+                    "make room, and what its journal there holds is recovered at the next start."
                 ) from None
             try:
                 trial = steps.send(judged)
@@ -243,7 +243,12 @@ class LoadController:
             status = RunStatus.STOPPED if cut else RunStatus.COMPLETED
             because = None if self.stopped else self._because
             run = record.run(status, self._elapsed, because=because)
-            path = await asyncio.to_thread(self.store.save, run)
+            try:
+                path = await asyncio.to_thread(self.store.save, run)
+            except OSError:
+                # Whoever watched is to see what it came to, at least.
+                yield StepFinished(run=run, path=None)
+                raise
             journal.remove()
         if step == 1 and run.summary.wer is not None:
             self._baseline_wer = run.summary.wer.wer

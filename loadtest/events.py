@@ -127,10 +127,11 @@ class LiveWords(_Event):
 
 
 class StepFinished(_Event):
-    """A step's run is saved."""
+    """A step has come to its run, which is saved."""
 
     run: Run
-    path: Path
+    path: Path | None
+    """None where it can't be saved; the series then ends with a LoadError that says so."""
 
 
 class SeriesFinished(_Event):

@@ -5,6 +5,7 @@ with the second they came in. The writer holds a lock on the file for as long as
 way it dies, so that a reader knows a dead writer's journal from a live one's.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -30,7 +31,11 @@ class JournalInUseError(JournalError):
 
 
 class JournalWriter:
-    """Appends to one step's journal."""
+    """Appends to one step's journal.
+
+    Opening it raises OSError. Later on a full disk ends the journal, not the step: there may be
+    room again when its run is saved.
+    """
 
     def __init__(self, path: Path, header: StepHeader) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,10 +44,16 @@ class JournalWriter:
         # journals ever takes it for a dead one.
         unborn = path.with_name(f".{path.name}.part")
         self._file = unborn.open("wb", buffering=0)
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._write({"header": header.model_dump(mode="json", by_alias=True)})
-        os.fsync(self._file.fileno())
-        unborn.rename(path)
+        self._whole = True
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._write({"header": header.model_dump(mode="json", by_alias=True)})
+            os.fsync(self._file.fileno())
+            unborn.rename(path)
+        except BaseException:
+            self._file.close()
+            unborn.unlink(missing_ok=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -57,15 +68,25 @@ class JournalWriter:
 
     def event(self, event: GeneratorEvent, *, shard: int, elapsed: float) -> None:
         """Append one event of a shard."""
-        self._write({"at": elapsed, "shard": shard, "event": event.model_dump(mode="json")})
+        self._append({"at": elapsed, "shard": shard, "event": event.model_dump(mode="json")})
 
     def row(self, row: TimelineRow) -> None:
         """Append one timeline row."""
-        self._write({"at": row.time, "row": row.model_dump(mode="json")})
+        self._append({"at": row.time, "row": row.model_dump(mode="json")})
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if self._whole:
+            try:
+                self._write(entry)
+            except OSError:
+                # Anything behind half a line would be lost with it.
+                self._whole = False
 
     def _write(self, entry: dict[str, Any]) -> None:
         # One unbuffered write a line: what was written outlives a killed process.
-        self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+        line = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+        if self._file.write(line) != len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def remove(self) -> None:
         """Delete the journal, once its run is safely saved."""

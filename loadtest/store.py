@@ -167,7 +167,7 @@ class RunStore:
     def save(self, run: Run) -> Path:
         """Write a run atomically and return its path."""
         path = self.path_for(run.run_id)
-        write_atomically(path, run.model_dump_json(by_alias=True, indent=1).encode() + b"\n")
+        write_atomically(path, run_bytes(run))
         return path
 
     def recover(self) -> list[Path]:
@@ -186,7 +186,8 @@ class RunStore:
                     run = recover_run(journal)
                     recovered.append(self.save(run))
                 journal.unlink(missing_ok=True)
-            except JournalInUseError:
+            except (JournalInUseError, OSError):
+                # On a full disk it waits for the next time.
                 continue
             except JournalError:
                 journal.rename(journal.with_name(journal.name + ".broken"))
@@ -210,6 +211,11 @@ def _is_saved(path: Path) -> bool:
     except RunFileError:
         return False
     return True
+
+
+def run_bytes(run: Run) -> bytes:
+    """Return what is in the file of a run."""
+    return run.model_dump_json(by_alias=True, indent=1).encode() + b"\n"
 
 
 def read_run(path: Path) -> Run:

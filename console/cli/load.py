@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 from collections.abc import Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager
 from enum import StrEnum
@@ -23,11 +22,13 @@ from console.cli.common import (
 )
 from console.cli.load_options import make_plan, read_address, read_counts
 from console.cli.progress import ProgressView, progress_view
+from console.signals import ending_signals
 from console.target import at_balancer, inside_place, target_of
 from loadtest.controller import LoadController
 from loadtest.events import StepFinished
 from loadtest.plan import DEFAULT_MAX_CLIENTS, MAX_CLIENTS, LoadPlan, Slo
 from loadtest.runfile import Run
+from loadtest.store import run_bytes
 from loadtest.verdict import failures_sentence, meets_slo, outcome
 from stack.engine import Engine
 from stack.files import write_atomically
@@ -37,7 +38,6 @@ from test_audio import CLIPS_DIRECTORY
 
 FAILED_ON: Final = 3
 """Exit code when what ``--fail-on`` names came about."""
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class FailOn(StrEnum):
@@ -306,9 +306,7 @@ def stopping_in_order(
         view.note("Stopping; what was measured is kept (Ctrl-C again to give up at once).")
 
     loop = asyncio.get_running_loop()
-    # What nohup has us ignore stays ignored.
-    nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    ending = _ENDING[:-1] if nohup else _ENDING
+    ending = ending_signals()
     for number in ending:
         loop.add_signal_handler(number, stop)
     try:
@@ -338,11 +336,11 @@ def _write_copy(finished: StepFinished, output: Path, steps: int) -> None:
         number = finished.run.test_configuration.num_clients
         output = output.with_name(f"{output.stem}_{number}_clients{output.suffix or '.json'}")
     try:
-        write_atomically(output, finished.path.read_bytes())
+        write_atomically(output, run_bytes(finished.run))
     except OSError as error:
+        itself = f"; the run itself is saved as {finished.path}" if finished.path else ""
         raise UserError(
-            f"--output-file {output} can't be written: {error.strerror}; "
-            f"the run itself is saved as {finished.path}."
+            f"--output-file {output} can't be written: {error.strerror}{itself}."
         ) from None
 
 

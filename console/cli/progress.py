@@ -71,7 +71,8 @@ def _print_finished(console: Console, event: StepFinished) -> None:
     for note in run_notes(event.run):
         console.print(note, style="red", markup=False)
     console.print(slo_line(event.run))
-    console.print(f"saved {event.path}", markup=False)
+    if event.path is not None:
+        console.print(f"saved {event.path}", markup=False)
 
 
 class PlainView:

@@ -1,7 +1,7 @@
 """The console and the demonstration: ``whisperctl tui`` and ``whisperctl demo``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -13,6 +13,7 @@ from console.cli.common import (
     ImageOption,
     NameOption,
     ResultsOption,
+    UserError,
     engine_for,
     engine_name,
     run_async,
@@ -35,6 +36,9 @@ from test_audio import CLIPS_DIRECTORY
 
 if TYPE_CHECKING:
     from console.app import WhisperctlApp
+
+_EVENTS: Final = 30
+"""Lines of the events list that the report of a crash holds."""
 
 
 def _tui(
@@ -109,8 +113,28 @@ def make_app(
 def _open(spec: StackSpec, plan: LoadPlan, *, demo: bool) -> int:
     app = make_app(engine_for(spec.name, spec.engine), spec, plan, demo=demo)
     app.store.recover()
-    app.run()
-    return app.return_code or 0
+    return run_console(app)
+
+
+def run_console(app: "WhisperctlApp") -> int:
+    """Run a console and return its exit code; raises UserError that names the report of a crash."""
+    from console.crash import crash_sentence  # noqa: PLC0415 - as Textual
+    from console.terminal import terminal_kept  # noqa: PLC0415 - likewise
+
+    crash: BaseException | str | None
+    try:
+        with terminal_kept():
+            app.run()
+        crash = app.crash
+    except Exception as error:
+        crash = error
+    if crash is None:
+        return app.return_code or 0
+    # The series that ran has lost its console: what was measured is a run from now on.
+    app.store.recover()
+    events = [f"{one.clock}  {one.subject}: {one.text}" for one in app.live.happenings[-_EVENTS:]]
+    key = app.plan.api_key
+    raise UserError(crash_sentence(crash, events, secrets=[key.get_secret_value()] if key else []))
 
 
 def register(app: typer.Typer) -> None:

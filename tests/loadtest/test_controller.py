@@ -294,10 +294,20 @@ async def test_a_full_disk_is_a_sentence_and_the_journal_stays(
     def fail(store: RunStore, run: Run) -> Path:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    shown: list[LoadEvent] = []
+
+    async def watch() -> None:
+        async for event in LoadController(plan).run():
+            shown.append(event)  # noqa: PERF401 - what came before the error counts, too
+
     with monkeypatch.context() as broken:
         broken.setattr(RunStore, "save", fail)
         with pytest.raises(LoadError, match="No space left on device"):
-            await play(plan)
+            await watch()
+    finished = shown[-1]
+    assert isinstance(finished, StepFinished)
+    assert finished.path is None
+    assert finished.run.summary.successful_clients == 1
     (path,) = RunStore(plan.results_directory).recover()
     assert RunStore(plan.results_directory).load(path.name).summary.successful_clients == 1
 
