@@ -23,6 +23,7 @@ from console.cli import (
     metrics,
     rest,
     runs,
+    serve,
     stacks,
     view,
 )
@@ -57,6 +58,7 @@ def _options(
 
 
 view.register(app)
+serve.register(app)
 stacks.register(app)
 images.register(app)
 export.register(app)
