@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import shutil
 import traceback
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -29,17 +28,22 @@ def crash_directory() -> Path:
 
 
 def crash_sentence(
-    crash: BaseException | str, events: Iterable[str], *, secrets: Iterable[str] = ()
+    crash: BaseException | str,
+    events: Iterable[str],
+    *,
+    size: tuple[int, int],
+    secrets: Iterable[str] = (),
 ) -> str:
     """Write a report and return the sentence that names it; raises nothing.
 
-    ``events``: lines of what happened before, oldest first. ``secrets`` are left out of the report,
+    ``events``: lines of what happened before, oldest first. ``size``: of the terminal, columns and
+    rows. ``secrets`` are left out of the report,
     as are the values of environment variables that are named like one.
     """
     hidden = [*secrets, *_secret_values(os.environ)]
     what = without_secrets(_name(crash), hidden)
     try:
-        path = _write(without_secrets(report(crash, events), hidden))
+        path = _write(without_secrets(report(crash, events, size), hidden))
     except OSError as error:
         return (
             f"The console crashed ({what}), and its report can't be written to "
@@ -48,10 +52,8 @@ def crash_sentence(
     return f"The console crashed ({what}); what happened is in {path}."
 
 
-def report(crash: BaseException | str, events: Iterable[str]) -> str:
+def report(crash: BaseException | str, events: Iterable[str], size: tuple[int, int]) -> str:
     """Return the text of a report: versions, terminal, last events, traceback without variables."""
-    size = shutil.get_terminal_size(fallback=(0, 0))
-    terminal = f"{size.columns}x{size.lines}" if size.columns else "unknown"
     story = (
         "".join(traceback.format_exception(crash)) if isinstance(crash, BaseException) else crash
     )
@@ -61,7 +63,7 @@ def report(crash: BaseException | str, events: Iterable[str]) -> str:
         f"Python:     {platform.python_version()}",
         f"Textual:    {version('textual')}",
         f"platform:   {platform.platform()}",
-        f"terminal:   {terminal}, TERM={os.environ.get('TERM', '')}",
+        f"terminal:   {size[0]}x{size[1]}, TERM={os.environ.get('TERM', '')}",
         "",
         "Last events:",
         *(f"  {line}" for line in events),

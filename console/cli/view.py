@@ -134,7 +134,11 @@ def run_console(app: "WhisperctlApp") -> int:
     app.store.recover()
     events = [f"{one.clock}  {one.subject}: {one.text}" for one in app.live.happenings[-_EVENTS:]]
     key = app.plan.api_key
-    raise UserError(crash_sentence(crash, events, secrets=[key.get_secret_value()] if key else []))
+    raise UserError(
+        crash_sentence(
+            crash, events, size=app.size, secrets=[key.get_secret_value()] if key else []
+        )
+    )
 
 
 def register(app: typer.Typer) -> None:

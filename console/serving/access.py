@@ -16,6 +16,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 TOKEN_PARAMETER: Final = "token"  # noqa: S105 - its name
+_SCHEMES: Final = ("http", "https")
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -107,8 +108,7 @@ class Access:
         if origin is None:
             # Every browser sends it with a WebSocket.
             return request.headers.get("Upgrade") is None
-        parts = urlsplit(origin)
-        return parts.scheme in {"http", "https"} and parts.netloc == request.headers.get("Host")
+        return origin in {f"{scheme}://{request.headers.get('Host')}" for scheme in _SCHEMES}
 
 
 def same(one: str, other: str) -> bool:

@@ -2,12 +2,14 @@
 
 import asyncio
 import html
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import textual_serve
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_runner import AppRunner, TCPSite
 from textual_serve.server import Server
 
@@ -22,6 +24,18 @@ _GOODBYE: Final = 2.0
 """Seconds to wait for a browser's answer to our closing a WebSocket."""
 _SHUTDOWN: Final = 30.0
 """Seconds that consoles have to end in."""
+
+
+def _quiet_logger() -> logging.Logger:
+    """Return a logger that says nothing of requests that are none: they may hold half a token."""
+    logger = logging.getLogger(__name__)
+    logger.addFilter(_not_of_a_visitor)
+    return logger
+
+
+def _not_of_a_visitor(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 class ConsoleServer(Server):
@@ -42,6 +56,7 @@ class ConsoleServer(Server):
         self._runner = AppRunner(
             await self._make_app(),
             access_log=None,
+            logger=_quiet_logger(),
             handle_signals=False,
             shutdown_timeout=_SHUTDOWN,
             keepalive_timeout=15.0,

@@ -130,6 +130,26 @@ def test_a_websocket_without_an_origin_or_a_cookie_is_refused(serve: Serve) -> N
     assert served.consoles == []
 
 
+def test_requests_that_are_none_leave_no_word_of_them(serve: Serve) -> None:
+    served = serve()
+    host, _, port = served.address.partition(":")
+    long = "a" * 100_000
+    for request in (
+        "GARBAGE",
+        f"GET / HTTP/1.1\r\nHost: localhost\r\nX: {long}",
+        f"GET /?token={long} HTTP/1.1\r\nHost: localhost",
+        "GET / HTTP/1.1",
+        "GET / HTTP/1.1\r\nHost: [::1",
+        "GET / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://[x",
+        f"GET /ws HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie_of(served)}",
+    ):
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(f"{request}\r\n\r\n".encode())
+            assert connection.recv(100).split()[1].startswith(b"4"), request[:80]
+    code, _, err = served.end()
+    assert (code, err) == (0, "")
+
+
 def test_consoles_are_bounded_in_number_and_size_and_end_with_their_browsers(serve: Serve) -> None:
     served = serve("--sessions", 2)
     cookie = cookie_of(served)
