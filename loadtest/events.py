@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from loadtest.lateness import Lateness
 from loadtest.plan import LoadPlan
 from loadtest.runfile import ClientResult, Run, TimelineRow
+from loadtest.watching import SessionsSeen
 
 
 class _Event(BaseModel):
@@ -78,7 +79,7 @@ class ShardFinished(_Event):
 
 
 GeneratorEvent = Annotated[
-    ShardReady | ClientReady | Progress | ClientFinished | ShardFinished,
+    ShardReady | ClientReady | Progress | ClientFinished | ShardFinished | SessionsSeen,
     Field(discriminator="type"),
 ]
 generator_event: TypeAdapter[GeneratorEvent] = TypeAdapter(GeneratorEvent)

@@ -5,7 +5,7 @@ import math
 import re
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from loadtest.events import GeneratorEvent, ShardFinished, ShardReady, generator_event
 from loadtest.plan import ClientAssignment, LoadPlan, StepOrder
+from loadtest.watching import SessionsSeen, WatchOrder
 from stack.cores import usable_cores
 
 MESSAGES_A_SHARD: Final = 6000
@@ -25,6 +26,8 @@ _LINE_LIMIT: Final = 64 * 1024 * 1024
 _PREPARE_TIMEOUT: Final = 60.0
 _LONGEST_STOP: Final = 300.0
 _STDERR_KEPT: Final = 4000
+_MAX_UNREAD: Final = 16 * 1024
+"""Bytes of orders that a generator has not read; then it is asked nothing more."""
 
 
 class LoadError(Exception):
@@ -87,8 +90,16 @@ def step_orders(
 class ShardProcesses:
     """Runs the shards of one step; leaving the context ends every process."""
 
-    def __init__(self, orders: Sequence[StepOrder], command: Sequence[str]) -> None:
+    def __init__(
+        self,
+        orders: Sequence[StepOrder],
+        command: Sequence[str],
+        *,
+        look: Callable[[GeneratorEvent], None] | None = None,
+    ) -> None:
         self._orders = orders
+        self._look = look
+        """Is shown every event as soon as it comes."""
         self._command = command
         self._processes: list[asyncio.subprocess.Process] = []
         self._readers: list[asyncio.Task[None]] = []
@@ -153,7 +164,10 @@ class ShardProcesses:
                 if isinstance(event, ShardFinished):
                     self._complete.add(number)
                     self.ended_at = max(self.ended_at or 0.0, event.ended_at or received)
-                self._events.append((number, event, received))
+                if self._look is not None:
+                    self._look(event)
+                if not isinstance(event, SessionsSeen):
+                    self._events.append((number, event, received))
 
     async def _read_errors(self, number: int, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None  # noqa: S101
@@ -194,6 +208,14 @@ class ShardProcesses:
         finally:
             for wait in waits:
                 wait.cancel()
+
+    def watch(self, order: WatchOrder) -> None:
+        """Ask every running shard to show what ``order`` says; never waits."""
+        for process in self._processes:
+            pipe = process.stdin
+            if pipe is not None and pipe.transport.get_write_buffer_size() < _MAX_UNREAD:
+                with suppress(ConnectionError, RuntimeError):
+                    pipe.write(order.line())
 
     def received(self) -> list[tuple[int, GeneratorEvent, float]]:
         """Return the events since the last call: shard, event, monotonic second of receipt."""

@@ -2,8 +2,9 @@
 
 First the order is prepared (audio read and encoded) and ``shard_ready`` reported; then a line
 ``start T`` on stdin begins the step at T on the machine's monotonic clock, the same for all shards.
-Any further line, SIGINT or SIGTERM ends it in order; so does the end of stdin (the controller is
-gone): no load outlives whoever asked for it.
+A line ``watch {…}`` says what is to be shown of the sessions (``loadtest.watching``); one that is
+no such order changes nothing. Any other line, SIGINT or SIGTERM ends it in order; so does the end
+of stdin (the controller is gone): no load outlives whoever asked for it.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import uvloop
 
 from loadtest.generator.shard import Shard
 from loadtest.plan import StepOrder
+from loadtest.watching import WATCH_WORD, read_watch
 
 
 async def _run() -> int:
@@ -26,8 +28,10 @@ async def _run() -> int:
         loop.add_signal_handler(number, shard.stop)
 
     async def obey() -> None:
-        await reader.readline()  # "stop" and the end of the pipe mean the same
-        shard.stop()
+        while (line := await reader.readline()).startswith(WATCH_WORD):
+            if (order := read_watch(line)) is not None:
+                shard.view.watch(order)
+        shard.stop()  # "stop" and the end of the pipe mean the same
 
     start = (await reader.readline()).split()
     if len(start) != 2 or start[0] != b"start":

@@ -16,6 +16,7 @@ from loadtest.generator.frames import FrameLibrary
 from loadtest.generator.opening import security_of
 from loadtest.generator.pacer import Pacer
 from loadtest.generator.surroundings import Surroundings
+from loadtest.generator.view import SessionsView
 from loadtest.lateness import Lateness
 from loadtest.plan import StepOrder
 
@@ -57,6 +58,7 @@ class Shard:
             LoadClient(shared, assignment, library.stream(assignment.pieces))
             for assignment in order.clients
         ]
+        self.view = SessionsView(self._clients)
         self._write(ShardReady())
         self._hand_over()
 
@@ -97,6 +99,8 @@ class Shard:
         while True:
             await asyncio.sleep(_REPORT_INTERVAL)
             self._report()
+            if self.view.wanted:
+                self._aside.submit(self._write_view)
 
     def _report(self) -> None:
         latency, self._latency = self._latency, {}
@@ -160,6 +164,10 @@ class Shard:
                 lateness=Lateness.of(client.lateness),
             )
         )
+
+    def _write_view(self) -> None:
+        if (seen := self.view.look()) is not None:
+            self._write_event(seen)
 
     def _write_event(self, event: BaseModel) -> None:
         try:
