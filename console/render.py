@@ -136,6 +136,7 @@ def run_details(run: Run) -> RenderableType:
         (run.run_id, "bold"),
         f"  {run.status.value}  {step_text(configuration.step, configuration.steps)}",
         f"  {run.label}" if run.label else "",
+        f"\n{run.note}" if run.note else "",
         f"\n{clients_text(configuration.num_clients)} on ",
         f"{configuration.host}:{configuration.port}, ",
         f"{summary.average_audio_duration:.1f} s of audio each, chunk {configuration.chunk:g} s, ",

@@ -6,7 +6,7 @@ A library without a face: the command line and the console both iterate over ``L
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from loadtest.assignment import assign, ramp_seconds, total_duration
-from loadtest.capacity import Judged, Largest, Trial, by_majority, doubling, search
+from loadtest.capacity import Judged, Largest
 from loadtest.clips import Clip, usable_clips
 from loadtest.events import (
     LoadEvent,
@@ -30,6 +30,7 @@ from loadtest.plan import LoadPlan
 from loadtest.recording import StepHeader, StepRecord
 from loadtest.runfile import RunStatus, TestConfiguration
 from loadtest.saturation import SaturationWatch
+from loadtest.sessions import SessionBoard
 from loadtest.shards import (
     GeneratorPlace,
     LoadError,
@@ -37,21 +38,17 @@ from loadtest.shards import (
     on_this_machine,
     step_orders,
 )
+from loadtest.stepping import RECOVERY, chosen_steps, confirming
 from loadtest.store import RunStore, free_id
 from loadtest.target import LoadTarget, TargetFacts, TargetSampler
 from loadtest.verdict import close_to_slo, meets_slo
+from loadtest.watching import WatchOrder
 
 _ROW_INTERVAL: Final = 1.0
 _STATS_LEAD: Final = 0.8
 """Seconds before a row that its sample is begun. A replica that does not answer is waited for for
 0.7 s: with less the others' figures would miss the row, too."""
 _STOP_DEADLINE: Final = 10.0
-_RESOLUTION: Final = 0.05
-"""Fraction of a capacity to which it is looked for: no two runs agree on more."""
-_RECOVERY: Final = 15
-"""How many times longer the pause is after a step that missed the SLO."""
-_CONFIRMATION: Final = 2.0
-"""How much longer the run is that confirms a capacity."""
 
 
 class LoadController:
@@ -78,12 +75,22 @@ class LoadController:
         self._step_plan = plan
         self.capacity: Largest | None = None
         """What a search came to, once it has."""
+        self.board: SessionBoard | None = None
+        """Follows every session, where a viewer has put one here before the series."""
+        self._watched = WatchOrder()
+        self._shards: ShardProcesses | None = None
 
     def stop(self, *, after_step: bool = False) -> None:
         """End the series in order, at once or after the running step; what was measured is kept."""
         self._stop_after_step = True
         if not after_step:
             self._stop_now.set()
+
+    def watch(self, order: WatchOrder) -> None:
+        """Say what the generators are to show on the board, from now on."""
+        self._watched = order
+        if self._shards is not None:
+            self._shards.watch(order)
 
     async def run(self) -> AsyncGenerator[LoadEvent, None]:
         """Drive the series and yield its events.
@@ -108,7 +115,7 @@ class LoadController:
         while not whole:
             step += 1
             # A server that was asked too much turns people away for a while after.
-            rest = self.plan.cool_down * (1 if judged.met else _RECOVERY)
+            rest = self.plan.cool_down * (1 if judged.met else RECOVERY)
             if step > 1 and await self._stopped_within(rest):
                 break
             # The last run of a search is to be surer of its answer than those on the way to it.
@@ -177,6 +184,7 @@ class LoadController:
             run_id=self._free_run_id(clients, created),
             series_id=series_id,
             label=plan.label,
+            note=plan.note,
             created_at=created,
             test_configuration=TestConfiguration(
                 num_clients=clients,
@@ -260,8 +268,17 @@ class LoadController:
         """Play one step; yields one progress a second and returns when its last session ended."""
         async with AsyncExitStack() as stack:
             orders = step_orders(self.plan, record.header.clients, self._place)
-            shards = await stack.enter_async_context(ShardProcesses(orders, self._place.command))
+            board = self.board
+            if board is not None:
+                board.begin(record.header.clients, self.plan.chunk)
+            shards = await stack.enter_async_context(
+                ShardProcesses(orders, self._place.command, look=board.take if board else None)
+            )
             start_at = await shards.start()
+            self._shards = shards
+            stack.callback(self._let_go)
+            if board is not None:
+                self.watch(self._watched)
 
             def take_in() -> None:
                 for shard, event, received in shards.received():
@@ -273,9 +290,8 @@ class LoadController:
             looked = 0.0
             sampler = TargetSampler(self._target)
             stack.push_async_callback(sampler.close)
-            tick = 1
             shown: dict[int, str] = {}
-            finished = False
+            tick, finished = 1, False
             while not finished:
                 moment = start_at + tick * _ROW_INTERVAL
                 finished = await self._until(moment - _STATS_LEAD, shards)
@@ -299,9 +315,10 @@ class LoadController:
                     )
                     if self._because is not None:
                         shards.stop(deadline=_STOP_DEADLINE)
-                latest = record.transcripts
-                new = {client: text for client, text in latest.items() if shown.get(client) != text}
-                shown |= new
+                texts = record.transcripts.items()
+                shown |= (
+                    new := {client: text for client, text in texts if shown.get(client) != text}
+                )
                 yield StepProgress(
                     row=row,
                     elapsed=self._elapsed,
@@ -315,6 +332,9 @@ class LoadController:
             take_in()
             self._elapsed = shards.ended_at - start_at if shards.ended_at else self._elapsed
             shards.check()
+
+    def _let_go(self) -> None:
+        self._shards = None
 
     def _watch(self, record: StepRecord) -> SaturationWatch | None:
         """Return who says when the step is certain to miss its SLO; None where nobody asks."""
@@ -351,24 +371,6 @@ def expected_duration(header: StepHeader) -> float:
     """Return the seconds that a step's audio lasts, ramp included."""
     chunk = header.test_configuration.chunk
     return max(client.start_after + total_duration(client, chunk) for client in header.clients)
-
-
-def confirming(plan: LoadPlan) -> LoadPlan:
-    """Return the plan of a longer run; of one clip each it is only another run."""
-    if plan.duration is None:
-        return plan
-    return plan.model_copy(update={"duration": plan.duration * _CONFIRMATION})
-
-
-def chosen_steps(plan: LoadPlan) -> Generator[Trial, Judged, Largest | None]:
-    """Yield each step's run; is sent what it came to."""
-    if plan.find_capacity is not None:
-        ladder = doubling(plan.clients[0], plan.find_capacity)
-        searching = search(ladder, resolution=_RESOLUTION)
-        return (yield from by_majority(searching, trials=plan.trials))
-    for clients in plan.clients:
-        yield Trial(clients)
-    return None
 
 
 def _stamp(moment: datetime) -> str:

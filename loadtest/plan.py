@@ -73,6 +73,8 @@ class LoadPlan(BaseModel):
     seed: int = 1
     """Chooses the clips: two runs of one seed send the same audio."""
     label: str = Field(default="", max_length=200)
+    note: str = Field(default="", max_length=2000)
+    """What a person wants to remember of these runs."""
     language: str | None = "en"
     use_vad: bool = True
     audio_format: AudioFormat = AudioFormat.FLOAT32

@@ -49,6 +49,7 @@ class StepHeader(BaseModel):
     run_id: str
     series_id: str
     label: str
+    note: str = ""
     created_at: datetime
     test_configuration: TestConfiguration
     clients: tuple[ClientAssignment, ...]
@@ -180,6 +181,7 @@ class StepRecord:
             run_id=header.run_id,
             series_id=header.series_id,
             label=header.label,
+            note=header.note,
             created_at=header.created_at,
             status=status,
             test_configuration=header.test_configuration,

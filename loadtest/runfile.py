@@ -318,6 +318,8 @@ class Run(_Part):
     run_id: RunId
     series_id: RunId
     label: str = ""
+    note: str = ""
+    """What the person who made it wanted to remember."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     status: RunStatus
     test_configuration: TestConfiguration

@@ -99,8 +99,6 @@ class Shard:
         while True:
             await asyncio.sleep(_REPORT_INTERVAL)
             self._report()
-            if self.view.wanted:
-                self._aside.submit(self._write_view)
 
     def _report(self) -> None:
         latency, self._latency = self._latency, {}
@@ -155,6 +153,8 @@ class Shard:
                 self._write_result(one)
             else:
                 self._write_event(one)
+        if self.view.wanted and (seen := self.view.look()) is not None:
+            self._write_event(seen)
 
     def _write_result(self, client: LoadClient) -> None:
         self._write_event(
@@ -164,10 +164,6 @@ class Shard:
                 lateness=Lateness.of(client.lateness),
             )
         )
-
-    def _write_view(self) -> None:
-        if (seen := self.view.look()) is not None:
-            self._write_event(seen)
 
     def _write_event(self, event: BaseModel) -> None:
         try:
