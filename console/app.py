@@ -27,8 +27,9 @@ from console.loading import Loading
 from console.operating import Operating
 from console.orderly import OrderlyApp
 from console.sampling import Sampling, Severity
+from console.saved_plans import PlanStore, plans_directory
 from console.screens.dashboard import DashboardScreen
-from console.screens.dialogs import LoadDialog, ask_down, ask_leave, ask_stop
+from console.screens.dialogs import ask_down, ask_leave, ask_stop
 from console.screens.doctor import DoctorScreen
 from console.screens.load import LoadScreen
 from console.screens.logs import LogsScreen
@@ -96,7 +97,8 @@ class WhisperctlApp(OrderlyApp):
         super().__init__()
         self.engine = engine
         self.spec = spec
-        self.plan = plan
+        self.own_plan = self.plan = plan
+        self.plans = PlanStore(plans_directory(), plan)
         self.store = store
         self.history = History()
         self.loading = Loading(self, make_controller)
@@ -211,14 +213,20 @@ class WhisperctlApp(OrderlyApp):
         if isinstance(self.screen, LogsScreen):
             self.screen.choose(replica)
 
-    @work
-    async def action_load(self) -> None:
-        """Ask what load, and start it."""
-        plan = await self.push_screen_wait(LoadDialog(self.plan))
-        if plan is None:
-            return
+    def action_load(self) -> None:
+        """Ask what load."""
+        came_from = self.current_mode
+        self.switch_mode("load")
+        self.call_after_refresh(self._open_form, came_from)
+
+    def _open_form(self, came_from: str) -> None:
+        if isinstance(self.screen, LoadScreen):
+            self.screen.open_form(came_from)
+
+    def start_load(self, plan: LoadPlan, *, elsewhere: bool) -> None:
+        """Put load on the console's stack, or on the plan's own server."""
         self.plan = plan
-        self.loading.start(at_balancer(plan, self.live.status))
+        self.loading.start(plan if elsewhere else at_balancer(plan, self.live.status))
 
     async def play_series(self, plan: LoadPlan) -> list[Run]:
         """Put load on the running stack and return the saved runs."""

@@ -29,7 +29,7 @@ def possible(live: Live) -> dict[str, bool]:
         "up": not there and not live.busy,
         "down": there,
         "scale_by": there,
-        "load": there and not loading and live.status.ready_replicas > 0,
+        "load": not loading,
         "stop_load": loading,
     }
 

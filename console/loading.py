@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from console.live import LoadView
@@ -18,14 +18,27 @@ from loadtest.events import (
     StepProgress,
     StepStarted,
 )
+from loadtest.outlook import Outlook, outlook
 from loadtest.plan import LoadPlan
 from loadtest.runfile import Run, TimelineRow
+from loadtest.sessions import SessionBoard
 from loadtest.shards import LoadError
-from loadtest.verdict import clients_text, outcome, plan_text, step_text
+from loadtest.verdict import Verdict, clients_text, outcome, plan_text, step_text
+from loadtest.watching import WatchOrder
 from stack.engine import StackError
 
 if TYPE_CHECKING:
     from console.app import WhisperctlApp
+
+
+@dataclass(frozen=True, slots=True)
+class StepView:
+    """One step of the series: planned, running, or with its run."""
+
+    clients: int
+    run_id: str = ""
+    """"" until it has begun."""
+    run: Run | None = None
 
 
 class Loading:
@@ -39,12 +52,25 @@ class Loading:
         self._controller: LoadController | None = None
         self._over = asyncio.Event()
         self._over.set()
+        self._watched = WatchOrder()
         self.row: TimelineRow | None = None
         """The last second of the running step."""
         self.last_wer: float | None = None
         """Of the sessions that have ended, in this step or the one before."""
         self.runs: list[Run] = []
         """The finished steps of this series, or of the last one."""
+        self.plan: LoadPlan | None = None
+        """Of this series, or of the last one."""
+        self.steps: list[StepView] = []
+        """Of this series, or of the last one; of a search those that have begun."""
+        self.outlook = Outlook((), 0.0, 0.0)
+        """What the plan was said to come to."""
+        self.board = SessionBoard()
+        """The sessions of this step, or of the last one."""
+        self.verdict: Verdict | None = None
+        """Once the series is over."""
+        self.started = 0
+        """Series begun so far."""
 
     @property
     def running(self) -> bool:
@@ -73,19 +99,48 @@ class Loading:
             self.stop(after_step=False)
             await self.over()
 
+    def watch(self, order: WatchOrder) -> None:
+        """Say what of the sessions is looked at: what nobody looks at costs nothing."""
+        if order != self._watched:
+            self._watched = order
+            if self._controller is not None:
+                self._controller.watch(order)
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the series is over, about; None of a search: that depends on the steps."""
+        load = self._app.live.load
+        if load is None or self.plan is None or self.plan.find_capacity is not None:
+            return None
+        begun = sum(bool(step.run_id) for step in self.steps)
+        coming = self.outlook.steps[begun:]
+        last = self.outlook.steps[begun - 1] if begun else None
+        rest = sum(step.seconds + self.plan.cool_down for step in coming)
+        if last is None or load.stopping:
+            return rest if last is None else max(0.0, last.seconds - load.elapsed)
+        running = self.steps[begun - 1].run is None
+        return rest + (max(0.0, last.seconds - load.elapsed) if running else 0.0)
+
     async def _run(self, plan: LoadPlan) -> None:
         app = self._app
         self._controller = controller = self._make_controller(plan)
         self.runs = []
         self.last_wer = None
+        self.plan, self.outlook, self.verdict = plan, outlook(plan), None
+        planned = plan.clients if plan.find_capacity is None else ()
+        self.steps = [StepView(clients) for clients in planned]
+        self.board = controller.board = SessionBoard()
+        controller.watch(self._watched)
+        self.started += 1
         app.live = replace(app.live, load=LoadView(audio=plan.duration or 0.0))
         try:
             async with aclosing(controller.run()) as events:
                 async for event in events:
                     self._take(event)
-            verdict = outcome(self.runs, controller.capacity)
+            self.verdict = verdict = outcome(self.runs, controller.capacity)
             app.happened("load", verdict.sentence, "information" if verdict.passed else "warning")
         except (LoadError, ClipError, StackError) as error:
+            self.verdict = Verdict(False, str(error))
             app.failed("load", error)
         finally:
             self._controller = self.row = None
@@ -100,6 +155,8 @@ class Loading:
                 app.happened("load", f"{plan_text(event.plan)} begins.")
             case StepStarted():
                 self.row = None
+                begun = StepView(event.clients, event.run_id)
+                self.steps[event.step - 1 : event.step] = [begun]
                 app.live = replace(app.live, load=load.started(event))
                 number = step_text(event.step, event.steps).capitalize()
                 app.happened("load", f"{number}: {clients_text(event.clients)}.")
@@ -110,7 +167,10 @@ class Loading:
                 app.live = replace(app.live, load=load.advanced(event))
             case StepFinished():
                 self.runs.append(event.run)
+                last = len(self.runs) - 1
+                self.steps[last] = replace(self.steps[last], run=event.run)
                 app.happened("load", " ".join(step_line(event.run).split()))
+                app.live = replace(app.live)
             case SeriesFinished() if event.stopped:
                 app.happened("load", "The series was stopped; what was measured is saved.")
             case _:

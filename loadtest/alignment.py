@@ -4,6 +4,7 @@ The words are compared after the normalisation of ``loadtest.wer`` and with jiwe
 the errors shown are the errors counted. They are shown as they were written.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from loadtest.wer import normalise
 
 _MARGIN: Final = 0.5
 """Seconds: servers round the ends of segments, so the word at the end may count or not."""
+_PARTS: Final = re.compile(r"[\w'’]+")
 _MORE_WORDS, _MORE_SHARE = 5, 1.25
 """Without word times: how many more words than have come may have been said."""
 
@@ -68,18 +70,23 @@ def errors(words: Sequence[AlignedWord]) -> dict[Fate, int]:
     return {fate: sum(word.fate is fate for word in words) for fate in Fate}
 
 
+def shown_words(text: str) -> list[str]:
+    """Return the words of a text as they are shown in an alignment."""
+    return [written for _, written in _words(text)]
+
+
 def _words(text: str) -> list[tuple[str, str]]:
     """Return each word normalised and as it was written.
 
     What normalises to several words ("twenty-five") is shown as those.
     """
-    words = []
+    words: list[tuple[str, str]] = []
     for token in text.split():
         parts = normalise(token).split()
-        if len(parts) == 1:
-            words.append((parts[0], token))
-        else:
-            words += [(part, part) for part in parts]
+        written = [token] if len(parts) == 1 else _PARTS.findall(token)
+        if [normalise(part) for part in written] != parts:
+            written = parts
+        words += zip(parts, written, strict=True)
     return words
 
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from console.cli.common import UserError
+from loadtest.address import HOW_TO_WRITE, read_url
 from loadtest.plan import LoadPlan
 from stack.validation import first_problem
 
@@ -42,21 +42,10 @@ def read_address(
     """Read where the server listens; raises UserError (exit 2) for an address of no use."""
     secure: dict[str, Any] = {}
     if url is not None:
-        try:
-            parts = urlsplit(url)
-            # Reading the port of 'ws://host:abc' raises.
-            host = parts.hostname or ""
-            port = (443 if parts.scheme == "wss" else 80) if parts.port is None else parts.port
-        except ValueError:
-            parts, host = urlsplit(""), ""
-        known = parts.scheme in {"ws", "wss"} and host and port
-        if not known or parts.query or parts.fragment or parts.username:
-            raise UserError(
-                f"--url '{url}' is not usable; write it like ws://127.0.0.1:9090/ or "
-                "wss://speech.example/live, without user name and query.",
-                exit_code=2,
-            )
-        secure = {"path": parts.path or "/", "tls": parts.scheme == "wss"}
+        found = read_url(url)
+        if found is None:
+            raise UserError(f"--url '{url}' is not usable; {HOW_TO_WRITE}.", exit_code=2)
+        secure = found
     if (ca_file is not None or insecure) and not secure.get("tls"):
         raise UserError("--ca-file and --insecure are for --url wss://….", exit_code=2)
     if ca_file is not None and not ca_file.is_file():

@@ -15,15 +15,20 @@ from console.app import WhisperctlApp
 from loadtest.plan import LoadPlan
 from loadtest.store import RunStore
 from stack.spec import StackSpec
+from test_audio import CLIPS_DIRECTORY
 
 
 @pytest.fixture(autouse=True)
-def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def _plain_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """Make screens the same everywhere."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     for name in ("NO_COLOR", "COLORTERM", "TEXTUAL_THEME"):
         monkeypatch.delenv(name, raising=False)
+    # Whatever plans the person keeps who runs the tests.
+    monkeypatch.setenv("WHISPERCTL_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
 
 
 @pytest.fixture
@@ -63,7 +68,7 @@ def make_app(tmp_path: Path, results: RunStore) -> Callable[..., WhisperctlApp]:
             spec=spec,
             plan=LoadPlan(
                 clients=(1, 2),
-                audio_directory=tmp_path,
+                audio_directory=CLIPS_DIRECTORY,
                 results_directory=results.directory,
                 duration=20.0,
             ),

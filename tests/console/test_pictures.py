@@ -13,13 +13,11 @@ from support.engine import FakeEngine
 from support.load import FakeController
 from support.runs import varied_run
 from textual.pilot import Pilot
-from textual.widgets import Input
 
 from console.app import WhisperctlApp
 from console.history import Moment, live_latency
 from console.screens.analysis import AnalysisScreen
 from console.screens.compare import CompareScreen
-from console.screens.dialogs import LoadDialog
 from console.screens.runs import RunsScreen
 from console.widgets.chart import Chart
 from loadtest.analysis.series import analyse
@@ -227,21 +225,6 @@ def test_analysis(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[i
         await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=size, run_before=open_analysis)
-
-
-@SIZES
-def test_load_dialog(
-    with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, int]
-) -> None:
-    async def ask(pilot: Pilot[Any]) -> None:
-        await _settle(pilot)
-        await pilot.press("l")
-        await until(pilot, lambda: isinstance(pilot.app.screen, LoadDialog))
-        for field in pilot.app.screen.query(Input):
-            field.cursor_blink = False
-        await at_rest(pilot)
-
-    assert snap_compare(with_data, terminal_size=size, run_before=ask)
 
 
 def test_help(with_data: WhisperctlApp, snap_compare: Compare) -> None:

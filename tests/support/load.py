@@ -16,7 +16,9 @@ from loadtest.events import (
 )
 from loadtest.plan import LoadPlan
 from loadtest.runfile import Run, RunStatus, TimelineRow
+from loadtest.sessions import SessionBoard
 from loadtest.shards import LoadError
+from loadtest.watching import WatchOrder
 from support.runs import client_result, example_run
 
 
@@ -31,11 +33,16 @@ class FakeController:
         self.stopped: list[bool] = []
         """``after_step`` of every call of stop."""
         self.capacity = None
+        self.board: SessionBoard | None = None
+        self.watched: list[WatchOrder] = []
         self._stop = asyncio.Event()
 
     def stop(self, *, after_step: bool = False) -> None:
         self.stopped.append(after_step)
         self._stop.set()
+
+    def watch(self, order: WatchOrder) -> None:
+        self.watched.append(order)
 
     @staticmethod
     def rows(*, seconds: int, clients: int, factor: float = 1.0) -> list[TimelineRow]:
