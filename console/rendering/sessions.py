@@ -20,7 +20,15 @@ GLYPHS: Final = {
     SessionState.FAILED: ("✖", "bold red"),
     SessionState.CUT_OFF: ("■", "yellow"),
 }
-COLUMNS: Final = ("client", "state", "replica", "latency", "text lag", "WER")
+COLUMNS: Final = {
+    "client": 6,
+    "state": 12,
+    "replica": 12,
+    "latency": 8,
+    "text lag": 8,
+    "WER": 7,
+}
+"""Names and widths: fixed, so that nothing moves while figures change."""
 _WORDS_SHOWN: Final = 600
 """Of a long text the end: a screen holds no more."""
 MARKS: Final = "−missed  +added  said→heard"

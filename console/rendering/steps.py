@@ -13,8 +13,18 @@ from loadtest.outlook import Outlook, duration_text
 from loadtest.runfile import Run, RunStatus, TimelineRow
 from loadtest.verdict import Verdict, clients_text, meets_slo, step_text
 
-COLUMNS: Final = ("step", "clients", "state", "p50", "p95", "WER", "success", "SLO")
-_BAR: Final = 8
+COLUMNS: Final = {
+    "step": 4,
+    "clients": 7,
+    "state": 18,
+    "p50": 7,
+    "p95": 7,
+    "WER": 6,
+    "success": 9,
+    "SLO": None,
+}
+"""Names and widths: fixed, so that nothing moves while figures change, but for the last."""
+_BAR: Final = 6
 
 
 def step_cells(
@@ -44,7 +54,7 @@ def _done(run: Run) -> tuple[Text, tuple[str, ...], Text]:
         format_figure(summary.latency.median, Unit.SECONDS),
         format_figure(summary.latency.p95, Unit.SECONDS),
         format_figure(summary.wer.wer if summary.wer else None, Unit.FRACTION),
-        f"{summary.successful_clients} of {ended}",
+        f"{summary.successful_clients}/{ended}",
     )
     if summary.slo is None:
         glyph, verdict = ("■ ", "yellow"), Text("not judged", "yellow")
@@ -64,16 +74,21 @@ def _running(load: LoadView, row: TimelineRow | None) -> tuple[Text, tuple[str, 
         ("▶ ", "bold cyan"),
         ("━" * full, "cyan"),
         ("╌" * (_BAR - full), "bright_black"),
-        f" {min(load.elapsed, load.expected):.0f}/{load.expected:.0f} s",
+        f" {_progress(min(load.elapsed, load.expected), load.expected)}",
     )
     figures = (
         format_figure(row.latency_p50 if row else None, Unit.SECONDS),
         format_figure(row.latency_p95 if row else None, Unit.SECONDS),
         format_figure(load.wer, Unit.FRACTION),
-        f"{load.finished - load.failed} of {load.finished}" if load.finished else "–",
+        f"{load.finished - load.failed}/{load.finished}" if load.finished else "–",
     )
-    note = "stopping …" if load.stopping else "latencies of the last 5 s"
-    return state, figures, Text(note, "bright_black")
+    return state, figures, Text("…")
+
+
+def _progress(elapsed: float, expected: float) -> str:
+    if expected < 1000:
+        return f"{elapsed:.0f}/{expected:.0f} s"
+    return f"{elapsed / 60:.0f}/{expected / 60:.0f} min"
 
 
 def left_text(
@@ -87,7 +102,7 @@ def left_text(
     if search:
         return "what is found decides how many steps are to come"
     coming = sum(not step.run_id for step in steps)
-    parts = [f"{coming} step{'' if coming == 1 else 's'} to come"] if coming else []
+    parts = [f"{coming} to come"] if coming else []
     if left is not None:
         parts.append(f"about {duration_text(max(1.0, round(left)))} left")
     return ", ".join(parts)
@@ -115,7 +130,7 @@ def verdict_text(verdict: Verdict, *, runs: bool) -> Text:
 
 def outlook_lines(found: Outlook, *, most: int) -> Text:
     """List the steps that are to come, with when each begins."""
-    lines = Text("  step  clients   begins   takes\n", "bold")
+    lines = Text.assemble(("  step  clients   begins   takes\n", "bold"))
     for number, step in enumerate(found.steps[:most], start=1):
         begins, takes = _clock(step.begins), _clock(step.seconds)
         lines.append(f"  {number:>4}  {step.clients:>7}  {begins:>7}  {takes:>6}\n")

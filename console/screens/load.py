@@ -47,14 +47,14 @@ Afterwards `a` says what the series found, and `c` holds it against the run befo
         display: none; }
     LoadScreen ContentSwitcher#load-views { height: 1fr; }
     LoadScreen #series { height: 1fr; }
-    LoadScreen #load-panes { layout: vertical; height: 1fr; margin: 0 1; }
+    LoadScreen #load-panes { layout: vertical; height: 1fr; margin: 0 1; overflow: hidden; }
     LoadScreen.-wide #load-panes { layout: horizontal; }
-    LoadScreen.-wide #sessions { width: 64; }
+    LoadScreen.-wide #sessions { width: 70; }
     LoadScreen.-wide #plan-steps { display: block; }
-    LoadScreen.-short StepTable { max-height: 4; min-height: 2; border: none; margin: 0 2; }
+    LoadScreen.-short StepTable { max-height: 4; min-height: 2; border: none; margin: 0 1; }
     LoadScreen.-short #load-state { max-height: 3; }
-    LoadScreen.-short #sessions { height: 2fr; }
-    LoadScreen.-short #transcript { height: 2fr; }
+    LoadScreen.-short #sessions { height: 7; }
+    LoadScreen.-short.-wide #sessions { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "app.load", "Load", id="load.start", tooltip="Start a load series"),
@@ -154,10 +154,11 @@ Afterwards `a` says what the series found, and `c` holds it against the run befo
         own = frozenset(step.run_id for step in app.loading.steps)
         steps = await asyncio.to_thread(running_steps, app.store.directory, own=own)
         sessions = 0 if app.loading.running else app.live.open_sessions
-        notice = self.query_one("#elsewhere", Static)
         text = elsewhere_text(steps, sessions)
-        notice.display = bool(text)
-        notice.update(f"◂ {text}")
+        # The screen may have been left for good meanwhile.
+        for notice in self.query("#elsewhere").results(Static):
+            notice.display = bool(text)
+            notice.update(f"◂ {text}")
 
     @on(SessionChosen)
     def _session_chosen(self) -> None:

@@ -95,13 +95,16 @@ class PlanForm(Vertical):
     DEFAULT_CSS = """
     PlanForm { height: 1fr; margin: 0 1; }
     PlanForm > #plan-columns { height: 1fr; }
-    PlanForm #plan-fields { width: 1fr; border: round $surface-lighten-2; padding: 0 1;
+    PlanForm #plan-fields { width: 2fr; max-width: 100; padding: 0 1;
+        border: round $surface-lighten-2;
         border-title-color: $text; scrollbar-size-vertical: 1; }
-    PlanForm #plan-steps { display: none; width: 44; border: round $surface-lighten-2;
+    PlanForm #plan-steps { display: none; width: 1fr; border: round $surface-lighten-2;
         border-title-color: $text; padding: 0 1; scrollbar-size-vertical: 1; }
     PlanForm Collapsible { border: none; padding: 0; margin: 0; background: transparent; }
     PlanForm Collapsible:focus-within { background-tint: $foreground 0%; }
     PlanForm Collapsible Contents { padding: 0 0 0 2; }
+    PlanForm Collapsible .field-name { width: 21; }
+    PlanForm Collapsible .field-problem { padding-left: 21; }
     PlanForm CollapsibleTitle { padding: 0; width: 1fr; height: 1; text-wrap: nowrap;
         text-overflow: ellipsis; }
     PlanForm #plan-says { height: auto; max-height: 3; padding: 0 1; }
@@ -237,10 +240,10 @@ class PlanForm(Vertical):
         plan = self.draft.plan
         says.set_class(bool(problem) or plan is None, "-wrong")
         if plan is None:
-            steps: Text | str = ""
             count = len(self.draft.problems)
             fields = "A field is" if count == 1 else f"{count} fields are"
-            says.update(f"▲ {fields} not usable; {self._where_wrong()}.")
+            steps = Text(f"▲ {fields} not usable; {self._where_wrong()}.")
+            says.update(steps.plain)
         else:
             found = outlook(plan, self._longest_clip)
             known = plan.duration is not None or self._longest_clip is not None

@@ -151,9 +151,10 @@ class SessionTable(DataTable[Text]):
 
     def on_mount(self) -> None:
         """Make the columns."""
-        for name in COLUMNS:
+        for name, width in COLUMNS.items():
             right = name not in {"state", "replica"}
-            self.add_column(Text(name, justify="right" if right else "left"), key=name)
+            label = Text(name, justify="right" if right else "left")
+            self.add_column(label, key=name, width=width)
 
     def show(self, board: SessionBoard) -> None:
         """Show a board."""
@@ -167,7 +168,7 @@ class SessionTable(DataTable[Text]):
                 continue
             for column, cell in zip(COLUMNS, cells, strict=True):
                 if self.get_cell(str(line.client), column) != cell:
-                    self.update_cell(str(line.client), column, cell, update_width=True)
+                    self.update_cell(str(line.client), column, cell)
 
 
 class Sessions(Vertical):

@@ -21,13 +21,14 @@ class StepTable(DataTable[Text]):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
         self._series = 0
-        self.border_title = "steps"
+        self.border_title = "steps (latencies of a running one: of the last 5 s)"
 
     def on_mount(self) -> None:
         """Make the columns."""
-        for name in COLUMNS:
+        for name, width in COLUMNS.items():
             right = name not in {"state", "SLO"}
-            self.add_column(Text(name, justify="right" if right else "left"), key=name)
+            label = Text(name, justify="right" if right else "left")
+            self.add_column(label, key=name, width=width)
 
     def show(self, loading: Loading, load: LoadView | None) -> None:
         """Show the series, and keep the running step in view."""
@@ -43,7 +44,7 @@ class StepTable(DataTable[Text]):
                 continue
             for column, cell in zip(COLUMNS, cells, strict=True):
                 if self.get_cell(key, column) != cell:
-                    self.update_cell(key, column, cell, update_width=True)
+                    self.update_cell(key, column, cell, update_width=COLUMNS[column] is None)
         running = sum(bool(step.run_id) for step in loading.steps) - 1
         if load is not None and running >= 0 and not self.has_focus:
             self.move_cursor(row=running)
