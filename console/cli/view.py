@@ -1,5 +1,6 @@
 """The console and the demonstration: ``whisperctl tui`` and ``whisperctl demo``."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -123,6 +124,9 @@ def run_console(app: "WhisperctlApp") -> int:
 
     crash: BaseException | str | None
     try:
+        # What is loaded by now stays: looking through it for garbage held a screen up for 0.1 s.
+        gc.collect()
+        gc.freeze()
         with terminal_kept():
             app.run()
         crash = app.crash

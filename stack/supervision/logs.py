@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+from stack.log_order import by_time
 from stack.status import LogLine
 
 _INTERVAL: Final = 0.25
@@ -80,10 +81,8 @@ async def read(
                 found += known[name].tail(tail)
             elif not first:
                 found += known[name].fresh()
-        # Every part begins its lines with the time; the sort is stable, so that lines without
-        # one (a traceback) of a single part stay together.
-        if part is None and first:
-            found.sort(key=lambda line: line.text[:23] if line.text[:2] == "20" else "")
+        if part is None:
+            found = by_time(found)
         return found[-tail:] if first else found
 
     for line in await asyncio.to_thread(look, first=True):

@@ -8,7 +8,7 @@ from fakes.nvml import World
 from support.console import running, until
 from support.engine import FakeEngine
 from support.load import FakeController
-from textual.widgets import Button, Checkbox, DataTable, HelpPanel, Input, Log
+from textual.widgets import Button, Checkbox, DataTable, HelpPanel, Input
 
 from console.app import WhisperctlApp
 from console.screens.analysis import AnalysisScreen
@@ -16,7 +16,6 @@ from console.screens.compare import CompareScreen
 from console.screens.dashboard import DashboardScreen
 from console.screens.dialogs import Question
 from console.screens.load import LoadScreen
-from console.screens.logs import LogsScreen
 from console.screens.runs import RunsScreen
 from console.widgets.bars import CardBar, Events
 from console.widgets.chart import Chart
@@ -261,26 +260,6 @@ async def test_an_empty_directory_says_how_to_make_runs(make_app: Apps) -> None:
         await until(pilot, lambda: "start&#160;a&#160;load" in app.export_screenshot())
         await pilot.press("space", "c")
         assert isinstance(app.screen, RunsScreen)
-
-
-async def test_a_log_is_shown_as_it_is_and_filtered(make_app: Apps) -> None:
-    app = make_app()
-    async with running(app) as pilot:
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
-        log = app.screen.query_one(Log)
-        await until(pilot, lambda: log.line_count >= 3)
-        assert log.lines[1] == "a [red]line[/red] with brackets"
-        await pilot.press("slash", *"last")
-        await until(pilot, lambda: [line for line in log.lines if line] == ["last line"])
-        await pilot.press("enter", "f")
-        assert not log.auto_scroll
-        await pilot.press("f")
-        assert log.auto_scroll
-        await pilot.press("escape")
-        await until(pilot, lambda: log.line_count >= 3)
-        await pilot.press("escape")
-        await until(pilot, lambda: isinstance(app.screen, DashboardScreen))
 
 
 async def test_help_and_palette_offer_everything(make_app: Apps) -> None:

@@ -10,12 +10,11 @@ from support.console import running, until
 from support.engine import FakeEngine
 from support.load import FakeController
 from support.runs import varied_run
-from textual.widgets import DataTable, Input, Log, Static
+from textual.widgets import DataTable, Static
 
 from console.app import WhisperctlApp
 from console.screens.compare import CompareScreen
 from console.screens.dialogs import Question
-from console.screens.logs import LogsScreen
 from loadtest.store import RunStore
 from stack.engine import StackError
 from stack.spec import StackSpec
@@ -76,19 +75,6 @@ async def test_figures_that_fail_are_unknown_and_said_once(make_app: Apps) -> No
         assert str(table.get_cell("replica-2", "sessions")) == "–"
         engine.no_figures = ""
         await until(pilot, lambda: str(table.get_cell("replica-2", "sessions")) == "2")
-
-
-async def test_brackets_in_a_filter_are_text(make_app: Apps) -> None:
-    app = make_app()
-    async with running(app) as pilot:
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, LogsScreen))
-        log = app.screen.query_one(Log)
-        await until(pilot, lambda: log.line_count >= 3)
-        await pilot.press("slash")
-        app.screen.query_one("#filter", Input).value = "[/red]"
-        await until(pilot, lambda: "lines with '[/red]'" in picture(app))
-        assert [line for line in log.lines if line] == ["a [red]line[/red] with brackets"]
 
 
 async def test_brackets_in_the_name_of_a_directory_are_text(make_app: Apps) -> None:

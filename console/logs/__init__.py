@@ -1,0 +1,1 @@
+"""Lines of logs: read, cleaned, levelled, filtered."""
