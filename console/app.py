@@ -35,6 +35,7 @@ from console.screens.load import LoadScreen
 from console.screens.logs import LogsScreen
 from console.screens.runs import RunsScreen
 from console.target import at_balancer
+from console.widgets.help_sheet import HelpSheet
 from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
 from loadtest.runfile import Run
@@ -76,6 +77,10 @@ class WhisperctlApp(OrderlyApp):
         Binding(
             "question_mark", "help", "Help", key_display="?", id="app.help", tooltip="All keys"
         ),
+        Binding(
+            "f1", "help", "Help", priority=True, show=False, id="app.help_key", tooltip="All keys"
+        ),
+        Binding("escape", "close_help", "Close help", priority=True, show=False),
         Binding("q", "leave", "Quit", id="app.quit", tooltip="Leave the console"),
     ]
 
@@ -254,6 +259,15 @@ class WhisperctlApp(OrderlyApp):
         else:
             self.action_show_help_panel()
 
+    def action_show_help_panel(self) -> None:
+        """Show the keys of what has the focus."""
+        if not self.screen.query(HelpSheet):
+            self.screen.mount(HelpSheet())
+
+    def action_close_help(self) -> None:
+        """Hide the keys."""
+        self.action_hide_help_panel()
+
     async def action_quit(self) -> None:
         """Leave by way of the question, however quitting was asked for."""
         self.action_leave()
@@ -317,6 +331,8 @@ class WhisperctlApp(OrderlyApp):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what can't be done now."""
+        if action == "close_help":
+            return bool(self.screen_stack and self.screen.query(HelpSheet))
         if action == "show":
             return self.current_mode not in parameters
         return True if possible(self.live).get(action, True) else None

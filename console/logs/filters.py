@@ -79,6 +79,7 @@ def parse_filter(typed: str) -> Filter:
         return Filter(typed, negative, re.compile(expression, re.IGNORECASE))
     except re.error as error:
         where = "" if error.pos is None else f" at character {error.pos + 1}"
-        raise FilterError(f"This is no regular expression: {error.msg}{where}.") from None
+        reason = error.msg.partition(",")[0]
+        raise FilterError(f"This is no regular expression: {reason}{where}.") from None
     except (OverflowError, RecursionError):
         raise FilterError("This regular expression is too large; write it simpler.") from None

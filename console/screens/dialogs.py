@@ -25,6 +25,12 @@ class Choice:
 class Question(ModalScreen[str | None]):
     """A question with a few answers; Escape answers nothing."""
 
+    HELP = """
+## A question
+
+Each answer has its key beside it. Escape leaves everything as it is.
+"""
+
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel"),
         Binding("left", "app.focus_previous", show=False),

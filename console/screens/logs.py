@@ -39,11 +39,9 @@ class LogsScreen(ConsoleScreen):
     HELP = """
 ## Logs
 
-All parts' lines, merged by time, or one part's. ▲ marks warnings, ✖ errors.
-
-A filter is plain text; `~` before it makes it a regular expression, `!` shows the lines *without*
-it. Upper and lower case are the same. Scrolling up pauses; the end follows again. Saving writes
-what passes the filter into the directory where the console was started.
+All parts' lines merged by time, or one part's. ▲ is a warning, ✖ an error. A filter is plain text;
+with `~` before it a regular expression, with `!` all lines *without* it. Scrolling up pauses, the
+end goes on. Saving writes what is shown to the directory where the console was started.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
@@ -52,27 +50,25 @@ what passes the filter into the directory where the console was started.
             "Filter",
             key_display="/",
             id="log.filter",
-            tooltip="Filter the lines; by plain text, ~regular expression, or !without",
+            tooltip="Filter the lines",
         ),
+        Binding("f", "follow", "Follow", id="log.follow", tooltip="Follow the end, or stop"),
         Binding(
-            "f", "follow", "Follow", id="log.follow", tooltip="Follow the end, or stop following"
-        ),
-        Binding(
-            "e", "level", "Errors", id="log.level", tooltip="Show warnings and errors only, or all"
+            "e", "level", "Errors", id="log.level", tooltip="Only warnings and errors; or all lines"
         ),
         Binding(
             "n",
             "next(1)",
             "Next",
             id="log.next",
-            tooltip="Go to the next match; without a filter to the next warning or error",
+            tooltip="Next match; next warning without a filter",
         ),
         Binding(
             "N",
             "next(-1)",
             "Before",
             id="log.previous",
-            tooltip="Go to the match before; without a filter to the warning or error before",
+            tooltip="Match before; warning before without a filter",
             show=False,
         ),
         Binding(
@@ -80,18 +76,16 @@ what passes the filter into the directory where the console was started.
             "context",
             "Marks",
             id="log.context",
-            tooltip="Show all lines with the matches marked, or matching lines only",
+            tooltip="All lines with matches marked; or matches only",
             show=False,
         ),
-        Binding(
-            "w", "wrap", "Wrap", id="log.wrap", tooltip="Wrap long lines, or cut them at the edge"
-        ),
+        Binding("w", "wrap", "Wrap", id="log.wrap", tooltip="Wrap long lines, or not"),
         Binding(
             "right",
             "part(1)",
             "Part",
             id="log.next_part",
-            tooltip="Show the next part's log",
+            tooltip="Next part's log",
             key_display="←→",
         ),
         Binding(
@@ -99,12 +93,12 @@ what passes the filter into the directory where the console was started.
             "part(-1)",
             "Part before",
             id="log.previous_part",
-            tooltip="Show the log of the part before",
+            tooltip="Log of the part before",
             show=False,
         ),
-        Binding("ctrl+s", "save", "Save", id="log.save", tooltip="Save the lines shown to a file"),
+        Binding("ctrl+s", "save", "Save", id="log.save", tooltip="Save what is shown to a file"),
         Binding(
-            "escape", "back", "Back", id="log.back", tooltip="Leave the filter; then the screen"
+            "escape", "back", "Back", id="log.back", tooltip="Leave the filter, then the screen"
         ),
     ]
 
@@ -295,17 +289,17 @@ what passes the filter into the directory where the console was started.
             self._view.focus()
 
     def action_level(self) -> None:
-        """Show warnings and errors only, or all."""
+        """Only warnings and errors; or all lines."""
         self._least = Level.PLAIN if self._least else Level.WARNING
         self._rebuild()
 
     def action_context(self) -> None:
-        """Show all lines with the matches marked, or matching lines only."""
+        """All lines with matches marked; or matches only."""
         self._all_lines = not self._all_lines
         self._rebuild()
 
     def action_next(self, step: int) -> None:
-        """Go to the next match; without a filter to the next warning or error."""
+        """Next match; next warning without a filter."""
         entries = self._view.entries
         if self._filter:
             wanted = [index for index, entry in enumerate(entries) if entry.matched]

@@ -37,10 +37,10 @@ class LogView(ScrollView, can_focus=True, inherit_bindings=False):
         scrollbar-size-vertical: 1; scrollbar-size-horizontal: 1; }
     LogView > .log--part-0 { color: $text-primary; }
     LogView > .log--part-1 { color: $text-success; }
-    LogView > .log--part-2 { color: $text-accent; }
-    LogView > .log--part-3 { color: $text-secondary; }
+    LogView > .log--part-2 { color: #9a6fd0; }
+    LogView > .log--part-3 { color: #2aa198; }
     LogView > .log--part-4 { color: $foreground 70%; }
-    LogView > .log--part-5 { color: $text-warning; }
+    LogView > .log--part-5 { color: $text-secondary; }
     LogView > .log--warning { color: $text-warning; }
     LogView > .log--error { color: $text-error; }
     LogView > .log--match { background: $warning; color: black; text-style: bold underline; }
