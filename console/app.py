@@ -7,25 +7,31 @@ frozen snapshot, ``live``, which the screens draw. Nothing here blocks the event
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import ClassVar, Final
 
 from textual import work
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import HelpPanel
 
 from console import operating
-from console.commands import SCREENS, palette_commands, possible
+from console.commands import SCREENS, possible
 from console.demonstration import Demonstration
+from console.glyphs import AsciiFilter, key_in_words
 from console.history import History, Moment, live_latency
+from console.keymap import check as check_keys
+from console.keymap import no_such_theme
 from console.live import Happening, Live
 from console.loading import Loading
 from console.operating import Operating
 from console.orderly import OrderlyApp
+from console.palette import in_palette
+from console.preferences import Preferences
 from console.sampling import Sampling, Severity
 from console.saved_plans import PlanStore, plans_directory
 from console.screens.dashboard import DashboardScreen
@@ -98,8 +104,12 @@ class WhisperctlApp(OrderlyApp):
         make_controller: Callable[[LoadPlan], LoadController],
         cards: Callable[[], tuple[GpuSample, ...]] = tuple,
         demo: bool = False,
+        preferences: Preferences | None = None,
+        ascii_only: bool = False,
     ) -> None:
         super().__init__()
+        self._preferences = preferences or Preferences()
+        self._ascii = AsciiFilter(enabled=ascii_only)
         self.engine = engine
         self.spec = spec
         self.own_plan = self.plan = plan
@@ -123,10 +133,34 @@ class WhisperctlApp(OrderlyApp):
 
     def on_mount(self) -> None:
         """Begin watching."""
+        self._prefer()
         self._follow_status()
         self._sample()
         if self._demonstration is not None:
             self.run_worker(self._demonstration.play(), group="demo")
+
+    def _prefer(self) -> None:
+        """Do as the person wishes, and say what can't be done."""
+        wishes = self._preferences
+        keymap, problems = check_keys(wishes.keys)
+        self.set_keymap(keymap)
+        if wishes.console.theme in self.available_themes:
+            self.theme = wishes.console.theme
+        elif wishes.console.theme is not None:
+            problems.append(no_such_theme(wishes.console.theme))
+        for problem in (*wishes.problems, *problems):
+            self.say(problem, severity="warning")
+            self.happened("preferences", problem, "warning")
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Return what is done to all that is drawn; ASCII comes last."""
+        filters = super().get_line_filters()
+        return [*filters, self._ascii] if self._ascii.enabled else filters
+
+    def get_key_display(self, binding: Binding) -> str:
+        """Write a key as it stands in footer and help."""
+        display = super().get_key_display(binding)
+        return key_in_words(display) if self._ascii.enabled else display
 
     # --- watching -------------------------------------------------------------------------------
 
@@ -339,5 +373,4 @@ class WhisperctlApp(OrderlyApp):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Offer everything in the command palette, too."""
-        yield from super().get_system_commands(screen)
-        yield from palette_commands(self)
+        yield from in_palette(self, screen, super().get_system_commands(screen))

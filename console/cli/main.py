@@ -16,6 +16,7 @@ from console.cli import (
     analysis,
     audio,
     calibrate,
+    config,
     doctor,
     export,
     images,
@@ -70,6 +71,7 @@ runs.register(app)
 analysis.register(app)
 app.add_typer(rest.app, name="rest")
 app.add_typer(audio.app, name="audio")
+app.add_typer(config.app, name="config")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,7 @@
 """The console and the demonstration: ``whisperctl tui`` and ``whisperctl demo``."""
 
 import gc
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -20,6 +21,8 @@ from console.cli.common import (
     run_async,
 )
 from console.cli.stacks import make_spec
+from console.preferences import Preferences, speaks_unicode
+from console.preferences import read as read_preferences
 from console.target import target_of
 from loadtest.controller import LoadController
 from loadtest.plan import LoadPlan
@@ -42,6 +45,15 @@ _EVENTS: Final = 30
 """Lines of the events list that the report of a crash holds."""
 
 
+AsciiOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--ascii/--unicode",
+        help="Draw with ASCII only; without it as the preferences say, else as the locale does.",
+    ),
+]
+
+
 def _tui(
     name: NameOption = DEFAULT_STACK_NAME,
     engine: EngineOption = None,
@@ -53,6 +65,7 @@ def _tui(
     gpus: GpusOption = "auto",
     audio_dir: Annotated[Path, typer.Option(help="Clips for load.")] = CLIPS_DIRECTORY,
     results_dir: ResultsOption = DEFAULT_RESULTS,
+    ascii_only: AsciiOption = None,
 ) -> None:
     """Open the console: watch the stack, scale it, put load on it, compare runs."""
     chosen = engine_name(name, engine)
@@ -72,12 +85,13 @@ def _tui(
         results_directory=results_dir,
         duration=20.0,
     )
-    raise typer.Exit(_open(spec, plan, demo=False))
+    raise typer.Exit(_open(spec, plan, demo=False, ascii_only=ascii_only))
 
 
 def _demo(
     results_dir: ResultsOption = DEFAULT_RESULTS,
     tui: Annotated[bool, typer.Option("--tui", help="Show it in the console.")] = False,
+    ascii_only: AsciiOption = None,
 ) -> None:
     """Show the whole job: a stack comes up, 1, 2 and 4 clients talk, the runs are compared.
 
@@ -88,12 +102,18 @@ def _demo(
     if tui:
         spec = demo_spec()
         plan = demo_plan(results_dir, f"{DEFAULT_HOST}:{DEFAULT_PORT}")
-        raise typer.Exit(_open(spec, plan, demo=True))
+        raise typer.Exit(_open(spec, plan, demo=True, ascii_only=ascii_only))
     raise typer.Exit(0 if run_async(run_demo(results_dir)).passed else 1)
 
 
 def make_app(
-    engine: Engine, spec: StackSpec, plan: LoadPlan, *, demo: bool = False
+    engine: Engine,
+    spec: StackSpec,
+    plan: LoadPlan,
+    *,
+    demo: bool = False,
+    preferences: Preferences | None = None,
+    ascii_only: bool = False,
 ) -> "WhisperctlApp":
     """Put a console together over this engine and the plan's results directory."""
     # Textual takes a while to load; only the console needs it.
@@ -108,11 +128,25 @@ def make_app(
         make_controller=lambda plan: LoadController(plan, target=target_of(engine, plan)),
         cards=GpuReader().cards,
         demo=demo,
+        preferences=preferences,
+        ascii_only=ascii_only,
     )
 
 
-def _open(spec: StackSpec, plan: LoadPlan, *, demo: bool) -> int:
-    app = make_app(engine_for(spec.name, spec.engine), spec, plan, demo=demo)
+def _open(spec: StackSpec, plan: LoadPlan, *, demo: bool, ascii_only: bool | None) -> int:
+    wishes = read_preferences()
+    if ascii_only is None:
+        ascii_only = wishes.console.ascii
+    if ascii_only is None:
+        ascii_only = not speaks_unicode(os.environ)
+    app = make_app(
+        engine_for(spec.name, spec.engine),
+        spec,
+        plan,
+        demo=demo,
+        preferences=wishes,
+        ascii_only=ascii_only,
+    )
     app.store.recover()
     return run_console(app)
 

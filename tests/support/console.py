@@ -36,3 +36,9 @@ async def at_rest(pilot: Pilot[None], seconds: float = 15.0) -> None:
         assert time.monotonic() < deadline, "the picture does not come to rest"
         before = now
         await pilot.pause(0.4)
+
+
+def drawn(app: WhisperctlApp) -> str:
+    """All that leaves for the terminal."""
+    strips = app.screen._compositor.render_strips()
+    return "\n".join("".join(part.text for part in strip) for strip in strips)
