@@ -20,7 +20,7 @@ _PAIRS: Final = (
 )
 _TWINS: Final = {
     sign: twin for signs, twins in _PAIRS for sign, twin in zip(signs, twins, strict=True)
-} | {"\xa0": " "}
+} | {"\xa0": " ", "🔎": "/ "}
 _KEYS: Final = {
     "⏎": "enter",
     "⌫": "backspace",
@@ -28,8 +28,6 @@ _KEYS: Final = {
     "↓": "down",
     "←": "left",
     "→": "right",
-    "←→": "left/right",
-    "↑↓": "up/down",
 }
 
 
