@@ -20,7 +20,7 @@ from console.screens.dialogs import Question
 from console.screens.load import LoadScreen
 from console.screens.plans import NameDialog, PlansDialog
 from console.widgets.plan_form import PlanForm
-from console.widgets.sessions import SessionGrid, Sessions
+from console.widgets.sessions import SessionGrid, Sessions, SessionTable
 from loadtest.controller import LoadController
 from loadtest.events import StepProgress
 from loadtest.plan import LoadPlan
@@ -100,6 +100,8 @@ async def test_a_load_from_the_form_to_the_saved_runs(app: WhisperctlApp) -> Non
             text = app.loading.board.text(1)
             return text is not None and text.heard > 3 and not text.over
 
+        table = app.screen.query_one(SessionTable)
+        await until(pilot, lambda: table.row_count == 3 and table.has_focus)
         # Down to client 1, whose text then comes beside what it says.
         await pilot.press("down")
         await until(pilot, lambda: app.screen.query_one(Sessions).client == 1)
