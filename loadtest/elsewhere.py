@@ -2,8 +2,10 @@
 
 import fcntl
 import json
+import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -57,8 +59,7 @@ def _read(path: Path) -> RunningStep | None:
             pass
         else:
             return None
-        header: dict[str, Any] = json.loads(file.readline(_LONGEST_HEADER))["header"]
-        begins = file.tell()
+        header, begins = _header(path, os.fstat(file.fileno()).st_ino)
         end = file.seek(0, 2)
         file.seek(max(begins, end - _TAIL))
         lines = file.read(_TAIL).splitlines()
@@ -72,6 +73,18 @@ def _read(path: Path) -> RunningStep | None:
         address=f"{asked['host']}:{asked['port']}",
         row=_latest(lines),
     )
+
+
+@lru_cache(maxsize=_MOST)
+def _header(path: Path, inode: int) -> tuple[dict[str, Any], int]:  # noqa: ARG001 - a part of the key
+    """Return a journal's header, but for its clients, and where it ends.
+
+    It may be megabytes long and never changes: it is read once.
+    """
+    with path.open("rb") as file:
+        header: dict[str, Any] = json.loads(file.readline(_LONGEST_HEADER))["header"]
+        header.pop("clients", None)
+        return header, file.tell()
 
 
 def _latest(lines: list[bytes]) -> TimelineRow | None:

@@ -59,11 +59,41 @@ Afterwards `a` says what the series found, and `c` holds it against the run befo
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "app.load", "Load", id="load.start", tooltip="Start a load series"),
         Binding("s", "app.stop_load", "Stop", id="load.stop", tooltip="Stop the load series"),
-        Binding("a", "analyse", "Analysis", id="load.analyse", tooltip="What the series found"),
-        Binding("c", "compare", "Compare", id="load.compare", tooltip="With the run before"),
-        Binding("g", "turn", "Rows/glyphs", id="load.turn", tooltip="Rows or glyphs of sessions"),
-        Binding("ctrl+s", "save_plan", "Save plan", id="load.save", tooltip="Under a name"),
-        Binding("ctrl+o", "open_plan", "Plans", id="load.open", tooltip="Fill in a saved plan"),
+        Binding(
+            "a",
+            "analyse",
+            "Analysis",
+            id="load.analyse",
+            tooltip="Analyse the series; what it found",
+        ),
+        Binding(
+            "c",
+            "compare",
+            "Compare",
+            id="load.compare",
+            tooltip="Compare with the run before; the last step",
+        ),
+        Binding(
+            "g",
+            "turn",
+            "Rows/glyphs",
+            id="load.turn",
+            tooltip="Sessions as rows or glyphs; the other of the two",
+        ),
+        Binding(
+            "ctrl+s",
+            "save_plan",
+            "Save plan",
+            id="load.save",
+            tooltip="Save the load plan; under a name",
+        ),
+        Binding(
+            "ctrl+o",
+            "open_plan",
+            "Plans",
+            id="load.open",
+            tooltip="Open a saved plan; fill in one, or delete one",
+        ),
         Binding("escape", "back", "Back", id="load.back"),
     ]
 

@@ -285,6 +285,9 @@ async def test_sessions_are_rows_or_glyphs(make_app: Apps) -> None:
         sessions = app.screen.query_one(Sessions)
         await until(pilot, lambda: sessions.has_focus_within)
         assert not sessions.as_grid
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Analyse the series", "Sessions as rows or glyphs"} <= titles
+        assert "Save the load plan" not in titles
         await pilot.press("g")
         assert sessions.as_grid
         await until(pilot, lambda: app.screen.query_one(SessionGrid).has_focus)
