@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from typing import Protocol
 
-from stack.spec import StackSpec
+from stack.spec import StackSpec, Strategy
 from stack.status import BalancerSample, LogLine, ReplicaSample, StackStatus
 
 
@@ -32,8 +32,14 @@ class Engine(Protocol):
         """
         ...
 
-    async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
-        """End the stack and leave nothing: no process, port or state file."""
+    async def down(
+        self, *, drain: bool = False, timeout: float = 60.0, force: bool = False
+    ) -> None:
+        """End the stack and leave nothing: no process, port or state file.
+
+        Asked again without ``drain`` while the stack drains, it waits no longer. ``force``: at
+        once, by what is recorded and marked as the stack's, also where its state can't be read.
+        """
         ...
 
     async def scale(
@@ -56,6 +62,34 @@ class Engine(Protocol):
         self, replica: str, *, wait: bool = True, timeout: float = 120.0
     ) -> StackStatus:
         """Replace this replica's process by a fresh one."""
+        ...
+
+    async def undrain(self, replica: str) -> StackStatus:
+        """Want a draining replica again: a fresh one takes its name when its sessions are over."""
+        ...
+
+    async def kill(self, replica: str, *, wait: bool = True, timeout: float = 120.0) -> StackStatus:
+        """End this replica at once, whatever it does; it is started again unless it drains.
+
+        Its sessions are cut. With ``wait`` returns when it takes sessions again.
+        """
+        ...
+
+    async def change(
+        self,
+        *,
+        strategy: Strategy | None = None,
+        model: str | None = None,
+        wait: bool = True,
+        timeout: float = 600.0,
+    ) -> StackStatus:
+        """Change how the balancer chooses, at once, and what the replicas run, one by one.
+
+        A replica with the new model is warm and takes sessions before the one whose place it takes
+        drains. A model that can't be started leaves the stack with the one it had, and raises
+        StackError. Asked for the model of before in the middle of a change, it goes back.
+        ``timeout``: seconds without those that replicas may drain.
+        """
         ...
 
     async def status(self) -> StackStatus:

@@ -33,6 +33,11 @@ def by_number(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: (len(name), name))
 
 
+def sessions_text(count: int) -> str:
+    """Return so many sessions in words: ``1 session``, ``5 sessions``."""
+    return f"{count} session" if count == 1 else f"{count} sessions"
+
+
 class StackState(StrEnum):
     """Life of a stack as a whole."""
 
@@ -58,7 +63,15 @@ class ReplicaStatus(_Snapshot):
     """Seconds since the epoch."""
     restarts: int = 0
     detail: str = ""
-    """Why it is in this state, when that isn't plain; one line."""
+    """Why it is in this state, or what it is doing there, when that isn't plain; one line."""
+    model: str = ""
+    """What it runs, which is not the spec's while the model changes; empty where unknown."""
+    since: float | None = None
+    """When it came into its state; seconds since the epoch."""
+    deadline: float | None = None
+    """When its drain is over, whether or not its sessions are; seconds since the epoch."""
+    wanted: bool = True
+    """Whether it stays, or is replaced under its name: one that drains and isn't wanted goes."""
 
 
 class BalancerStatus(_Snapshot):
@@ -93,6 +106,10 @@ class StackStatus(_Snapshot):
     balancer: BalancerStatus | None = None
     supervised: bool = False
     """Somebody watches the stack and restarts what dies."""
+    doing: str = ""
+    """What goes on beside the replicas' own states, such as a change of the model; one line."""
+    problem: str = ""
+    """Why the last change of the model was given up; one sentence."""
     events: tuple[StackEvent, ...] = ()
     """The most recent events, oldest first; bounded."""
 

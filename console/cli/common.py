@@ -15,6 +15,7 @@ from loadtest.shards import LoadError
 from loadtest.store import RunFileError
 from stack.engine import Engine, StackError
 from stack.spec import DEFAULT_STACK_NAME, EngineName
+from stack.status import StackState
 
 T = TypeVar("T")
 
@@ -111,6 +112,31 @@ def engine_for(name: str = DEFAULT_STACK_NAME, engine: EngineName | None = None)
             from stack.docker.engine import DockerEngine  # noqa: PLC0415
 
             return DockerEngine(name)
+
+
+def engine_by_traces(name: str, asked: EngineName | None) -> Engine:
+    """Return the engine of a stack whose state may be damaged: what of it can be read tells."""
+    from stack.supervision.state import StackDirectory, state_root  # noqa: PLC0415
+
+    return engine_for(name, asked or StackDirectory(state_root() / name).traces_of_engine())
+
+
+async def what_is_left(engine: Engine) -> str:
+    """Say what is left of a stack after a command on it was interrupted, and how to end that."""
+    name = engine.stack_name
+    try:
+        status = await engine.status()
+    except StackError as error:
+        return str(error)
+    if status.state is StackState.ABSENT or status.spec is None:
+        return f"stack '{name}' was taken down again, nothing of it is left."
+    option = "" if name == DEFAULT_STACK_NAME else f" --name {name}"
+    if status.state is StackState.STOPPING:
+        return f"stack '{name}' is still going down; 'whisperctl down{option}' waits for that."
+    return (
+        f"stack '{name}' goes on, {status.ready_replicas} of {status.spec.replicas} replicas are "
+        f"ready; 'whisperctl status{option}' shows it, 'whisperctl down{option}' ends it."
+    )
 
 
 def parse_bytes(option: str, text: str | None) -> int | None:

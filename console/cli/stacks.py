@@ -1,4 +1,4 @@
-"""Commands on a stack: up, status, scale, restart, logs, down."""
+"""Commands on a stack: up, status, scale, restart, drain, kill, change, logs, down."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from console.cli.common import (
+    INTERRUPTED,
     BalancerImageOption,
     EngineOption,
     GpusOption,
@@ -17,12 +18,14 @@ from console.cli.common import (
     NameOption,
     UpstreamMetricsOption,
     UserError,
+    engine_by_traces,
     engine_for,
     engine_name,
     out,
     parse_bytes,
     print_json,
     run_async,
+    what_is_left,
 )
 from console.render import balancer_line, status_table
 from console.rendering.cards import card_lines
@@ -45,6 +48,7 @@ from stack.status import BalancerSample, GpuSample, ReplicaSample, StackState, S
 from stack.validation import first_problem
 
 DEFAULT_REPLICAS = 2
+ReplicaArgument = Annotated[str, typer.Argument(help="Name of the replica, such as replica-1.")]
 _WIDE = 100
 """Columns from which on there is room for per cent of the GPU's memory."""
 
@@ -184,7 +188,12 @@ def _up(
             "upstream_metrics_port": upstream_metrics_port,
         },
     )
-    _show(_Look(run_async(bring_up())), as_json=as_json)
+    try:
+        status = run_async(bring_up())
+    except KeyboardInterrupt:
+        what = run_async(what_is_left(looks_after))
+        raise UserError(f"Interrupted: {what}", exit_code=INTERRUPTED) from None
+    _show(_Look(status), as_json=as_json)
 
 
 def _status(
@@ -267,8 +276,58 @@ def _scale(
     run_async(_and_say(looks_after, lambda: looks_after.scale(replicas)))
 
 
+def _drain(
+    replica: ReplicaArgument,
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Keep one that drains; a fresh one takes its place.")
+    ] = False,
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = None,
+) -> None:
+    """Send one replica no new session; it goes when its last one ends."""
+    looks_after = engine_for(name, engine)
+    change = looks_after.undrain if undo else looks_after.drain
+    run_async(_and_say(looks_after, lambda: change(replica)))
+
+
+def _kill(
+    replica: ReplicaArgument,
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = None,
+) -> None:
+    """End one replica at once, sessions and all; it is started again."""
+    looks_after = engine_for(name, engine)
+    run_async(_and_say(looks_after, lambda: looks_after.kill(replica)))
+
+
+def _change(
+    strategy: Annotated[
+        Strategy | None, typer.Option(help="How the balancer chooses a replica.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="As for 'up'; replicas are replaced one after another."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=1, help="Seconds that may take, beside the drain timeouts.")
+    ] = 600.0,
+    name: NameOption = DEFAULT_STACK_NAME,
+    engine: EngineOption = None,
+) -> None:
+    """Change strategy or model of a running stack; it goes on taking sessions meanwhile."""
+    if strategy is None and model is None:
+        raise UserError("Name what to change: --strategy, --model or both.", exit_code=2)
+    looks_after = engine_for(name, engine)
+    run_async(
+        _and_say(
+            looks_after,
+            lambda: looks_after.change(strategy=strategy, model=model, timeout=timeout),
+        )
+    )
+
+
 def _restart(
-    replica: Annotated[str, typer.Argument(help="Name of the replica, such as replica-1.")],
+    replica: ReplicaArgument,
     name: NameOption = DEFAULT_STACK_NAME,
     engine: EngineOption = None,
 ) -> None:
@@ -300,6 +359,12 @@ def _down(
     name: NameOption = DEFAULT_STACK_NAME,
     engine: EngineOption = None,
     drain: Annotated[bool, typer.Option("--drain", help="Let open sessions end first.")] = False,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force", help="At once, also where the stack's state is damaged; cuts sessions."
+        ),
+    ] = False,
     timeout: Annotated[float, typer.Option(min=1, help="Seconds that may take.")] = 60.0,
 ) -> None:
     """End the stack and leave nothing of it."""
@@ -310,6 +375,10 @@ def _down(
         await looks_after.down(drain=drain, timeout=timeout)
         return there
 
+    if force:
+        run_async(engine_by_traces(name, engine).down(force=True))
+        typer.echo(f"Stack '{name}' is down; nothing of it is left.")
+        return
     there = run_async(end())
     typer.echo(f"Stack '{name}' is down." if there else f"There was no stack '{name}'.")
 
@@ -320,5 +389,8 @@ def register(app: typer.Typer) -> None:
     app.command("status")(_status)
     app.command("scale")(_scale)
     app.command("restart")(_restart)
+    app.command("drain")(_drain)
+    app.command("kill")(_kill)
+    app.command("change")(_change)
     app.command("logs")(_logs)
     app.command("down")(_down)

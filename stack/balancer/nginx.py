@@ -101,6 +101,21 @@ def _upstream(config: NginxConfig) -> str:
     return "\n".join(lines)
 
 
+def strategy_of(text: str) -> Strategy | None:
+    """Return the strategy of a configuration that ``render_nginx`` made; None where none shows."""
+    block = text.partition("upstream replicas {")[2].partition("}")[0]
+    if not block:
+        return None
+    for word, strategy in (
+        ("least_conn;", Strategy.LEAST_CONNECTIONS),
+        ("ip_hash;", Strategy.IP_HASH),
+        ("consistent;", Strategy.CONSISTENT_HASH),
+    ):
+        if word in block:
+            return strategy
+    return Strategy.ROUND_ROBIN
+
+
 def _names(targets: Sequence[Target]) -> str:
     """Map the address that answered to the replica's name."""
     return "\n".join(f'        "{_address(target)}" {target.name};' for target in targets)

@@ -11,7 +11,8 @@ from stack.docker.errors import explained
 from stack.docker.view import StackView
 from stack.engine import StackError
 from stack.spec import KEY_VARIABLE, REPLICA_PORT, EngineName, StackSpec
-from stack.supervision.state import Desired, ReplicaRecord, State
+from stack.supervision.desired import Desired, ModelChange
+from stack.supervision.state import ReplicaRecord, State
 
 
 def found(stack: str, view: StackView, *, to_end: bool) -> tuple[Desired, State] | None:
@@ -37,12 +38,31 @@ def found(stack: str, view: StackView, *, to_end: bool) -> tuple[Desired, State]
             ) from None
         spec = StackSpec(name=stack, engine=EngineName.DOCKER)
     take(state, view)
+    names = tuple(record.name for record in state.replicas)
     desired = Desired(
         spec=spec,
         replicas=(),
         generations={record.name: record.generation for record in state.replicas},
-    )
-    return desired.with_names([record.name for record in state.replicas]), state
+    ).with_names(list(names))
+    return _with_models(desired, view), state
+
+
+def _with_models(desired: Desired, view: StackView) -> Desired:
+    """Take the models from the replicas: what the balancer tells is what they were first.
+
+    Of two models the one of the newest container is the one that the stack was changing to.
+    """
+    replicas = [seen for seen in view.all() if seen.part in desired.replicas and seen.model]
+    if not replicas:
+        return desired
+    model = max(replicas, key=lambda seen: seen.created).model
+    old = [seen for seen in replicas if seen.model != model]
+    change = None
+    if old:
+        change = ModelChange(before=old[0].model, old=tuple(seen.part for seen in old))
+    replica = desired.spec.replica.model_copy(update={"model": model})
+    spec = desired.spec.model_copy(update={"replica": replica})
+    return desired.model_copy(update={"spec": spec, "change": change})
 
 
 def take(state: State, view: StackView) -> list[str]:
@@ -52,7 +72,7 @@ def take(state: State, view: StackView) -> list[str]:
     for seen in view.all():
         if seen.part == BALANCER or seen.part in known:
             continue
-        record = ReplicaRecord(name=seen.part, generation=seen.generation)
+        record = ReplicaRecord(name=seen.part, generation=seen.generation, model=seen.model)
         if seen.running:
             record.part, record.host, record.port = seen.identity, seen.address, REPLICA_PORT
         state.replicas.append(record)

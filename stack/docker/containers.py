@@ -26,6 +26,8 @@ from stack.spec import (
 LABEL_STACK: Final = "io.whisperctl.stack"
 LABEL_PART: Final = "io.whisperctl.part"
 LABEL_GENERATION: Final = "io.whisperctl.generation"
+LABEL_MODEL: Final = "io.whisperctl.model"
+"""What a replica runs, which is not what the stack was brought up with once that has changed."""
 LABEL_SPEC: Final = "io.whisperctl.spec"
 LABEL_DIGEST: Final = "io.whisperctl.digest"
 """Of all that the container was created with: another digest is another container."""
@@ -147,7 +149,8 @@ def replica_arguments(
         arguments |= {"mem_limit": containers.memory, "memswap_limit": containers.memory}
     if (request := gpu_request(containers.gpus, name, cards)) is not None:
         arguments["device_requests"] = [request]
-    labelled = _labelled(arguments, spec.name, name, {LABEL_GENERATION: str(generation)})
+    told = {LABEL_GENERATION: str(generation), LABEL_MODEL: spec.replica.model}
+    labelled = _labelled(arguments, spec.name, name, told)
     if api_key:
         # After the digest, which anybody may read.
         labelled["environment"] = environment | {KEY_VARIABLE: api_key}

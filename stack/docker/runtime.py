@@ -15,7 +15,7 @@ import httpx
 from docker.errors import APIError, NotFound
 
 from stack.balancer.config import Target
-from stack.balancer.nginx import STATUS_PORT, TARGETS_PATH, NginxConfig, render_nginx
+from stack.balancer.nginx import STATUS_PORT, TARGETS_PATH, NginxConfig, render_nginx, strategy_of
 from stack.docker import logs
 from stack.docker.adoption import found, key_of, take
 from stack.docker.client import connect
@@ -46,15 +46,9 @@ from stack.offline import MODEL_DIRECTORY
 from stack.spec import KEY_VARIABLE, REPLICA_PORT, Server, StackSpec
 from stack.status import BalancerSample, LogLine, ReplicaSample
 from stack.supervision import logs as files
+from stack.supervision.desired import Desired
 from stack.supervision.runtime import Running
-from stack.supervision.state import (
-    ContainerIdentity,
-    Desired,
-    Part,
-    ReplicaRecord,
-    StackDirectory,
-    State,
-)
+from stack.supervision.state import ContainerIdentity, Part, ReplicaRecord, StackDirectory, State
 from stack.telemetry.service import ask_status, ask_targets
 
 _PATIENCE: Final = 3.0
@@ -75,8 +69,8 @@ class DockerRuntime:
         self._connected: tuple[docker.DockerClient, StackView] | None = None
         self._sampling = ContainerSampling(self._connect)
         self._config = NginxConfig()
-        self._applied: tuple[str, tuple[Target, ...]] | None = None
-        """Container of the balancer, and the targets it was last told."""
+        self._applied: tuple[str, NginxConfig] | None = None
+        """Container of the balancer, and what it was last told."""
         self._reloaded_at = 0.0
         self._held: Lease | None = None
 
@@ -126,7 +120,17 @@ class DockerRuntime:
 
     def find(self, *, to_end: bool = False) -> tuple[Desired, State] | None:
         """Return the stack as its containers' labels tell it."""
-        return found(self._stack, self._view, to_end=to_end)
+        stack = found(self._stack, self._view, to_end=to_end)
+        if stack is None or to_end:
+            return stack
+        desired, state = stack
+        seen = self._view.named(BALANCER)
+        text = None
+        if seen is not None:
+            text = NginxContainer(self._docker, seen.identity.container).read()
+        # Its label tells how it was told to choose at first.
+        strategy = strategy_of(text or "")
+        return (desired if strategy is None else desired.with_strategy(strategy)), state
 
     # --- what runs --------------------------------------------------------------------------------
 
@@ -163,7 +167,7 @@ class DockerRuntime:
 
     def start_replica(self, desired: Desired, name: str) -> Running:
         """Start a replica's container: the one that is there if it is as it should be."""
-        spec = desired.spec
+        spec = desired.spec_of(name)
         arguments = replica_arguments(
             spec,
             name,
@@ -222,7 +226,7 @@ class DockerRuntime:
         """Write what a container needs to have before it starts."""
         if part == BALANCER:
             NginxContainer(self._docker, container).write(render_nginx(self._config))
-            self._applied = (container, self._config.targets)
+            self._applied = (container, self._config)
         elif MODEL_VOLUME in arguments["volumes"]:
             make_directory(self._docker, container, MODELS, MODEL_CACHE, USER)
 
@@ -263,6 +267,10 @@ class DockerRuntime:
                     raise
         self._view.forget(container)
 
+    def sweep(self) -> None:
+        """Remove everything with this stack's label."""
+        self.remove()
+
     def last_words(self, name: str) -> str:
         """Return the last line that a container wrote."""
         return logs.last_line(self._docker, container_name(self._stack, name))
@@ -277,19 +285,19 @@ class DockerRuntime:
             return  # it gets the configuration when it is started
         container = seen.identity.container
         before = self._applied[1] if self._applied and self._applied[0] == container else None
-        if before == self._config.targets:
+        if before == self._config:
             return
         nginx = NginxContainer(self._docker, container)
         text = render_nginx(self._config)
         if before is None and nginx.read() == text:
-            self._applied = (container, self._config.targets)
+            self._applied = (container, self._config)
             return
-        adding = before is not None and set(before) <= set(self._config.targets)
-        if adding and before and time.monotonic() - self._reloaded_at < _RELOAD_INTERVAL:
+        recently = time.monotonic() - self._reloaded_at < _RELOAD_INTERVAL
+        if recently and before is not None and _only_adds(before, self._config):
             return  # asked again at the next comparison
         nginx.apply(text)
         self._reloaded_at = time.monotonic()
-        self._applied = (container, self._config.targets)
+        self._applied = (container, self._config)
 
     def _rendered(self, spec: StackSpec, targets: Sequence[Target]) -> NginxConfig:
         # nginx numbers the servers of a hash: their order must not depend on who was ready first.
@@ -361,3 +369,8 @@ class DockerRuntime:
             return
         async for line in logs.read(self._docker, self._stack, part, follow=follow, tail=tail):
             yield line
+
+
+def _only_adds(before: NginxConfig, after: NginxConfig) -> bool:
+    same = before.strategy is after.strategy
+    return same and bool(before.targets) and set(before.targets) <= set(after.targets)

@@ -16,6 +16,7 @@ from stack.docker.containers import (
     GENERATOR,
     LABEL_DIGEST,
     LABEL_GENERATION,
+    LABEL_MODEL,
     LABEL_PART,
     LABEL_SPEC,
     cluster_network,
@@ -46,6 +47,10 @@ class SeenContainer:
     spec: str
     """JSON of the stack's spec; on the balancer."""
     stop_signal: str
+    model: str
+    """What a replica runs; empty where its container doesn't say."""
+    created: str
+    """When it was made, as the engine writes it; it is only compared."""
 
     @classmethod
     def of(cls, stack: str, inspected: Mapping[str, Any]) -> "SeenContainer":
@@ -63,6 +68,8 @@ class SeenContainer:
             digest=labels.get(LABEL_DIGEST, ""),
             spec=labels.get(LABEL_SPEC, ""),
             stop_signal=inspected["Config"].get("StopSignal") or "SIGTERM",
+            model=labels.get(LABEL_MODEL, ""),
+            created=str(inspected.get("Created", "")),
         )
 
 

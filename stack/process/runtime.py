@@ -15,17 +15,11 @@ from stack.process import parts
 from stack.spec import StackSpec
 from stack.status import BalancerSample, LogLine, ReplicaSample
 from stack.supervision import logs
+from stack.supervision.desired import Desired
 from stack.supervision.preflight import check_memory, check_model, check_port
 from stack.supervision.processes import bound, last_line, start
 from stack.supervision.runtime import Running
-from stack.supervision.state import (
-    Desired,
-    Part,
-    ProcessIdentity,
-    ReplicaRecord,
-    StackDirectory,
-    State,
-)
+from stack.supervision.state import Part, ProcessIdentity, ReplicaRecord, StackDirectory, State
 from stack.telemetry.sampler import BalancerSource, Sampler, Source
 from stack.telemetry.service import ask_status, ask_targets
 
@@ -98,7 +92,9 @@ class ProcessRuntime:
     def start_replica(self, desired: Desired, name: str) -> Running:
         """Start a replica on a free port."""
         port = parts.free_port()
-        return self._start(parts.replica_command(desired.spec, name, port), name, _HOST, port)
+        return self._start(
+            parts.replica_command(desired.spec_of(name), name, port), name, _HOST, port
+        )
 
     def start_balancer(self, desired: Desired) -> Running:
         """Start the built-in balancer."""
@@ -121,6 +117,10 @@ class ProcessRuntime:
 
     def discard(self, part: Part | None) -> None:
         """Do nothing: an ended process leaves nothing."""
+
+    def sweep(self) -> None:
+        """End every process that bears this stack's mark."""
+        parts.end_orphans(self._directory.logs, set())
 
     def last_words(self, name: str) -> str:
         """Return the last line of a part's log."""

@@ -34,6 +34,7 @@ from stack.replica.connection import (
     receive_options,
     send_problem,
 )
+from stack.replica.fetching import LOADING, WARMING, doing
 from stack.replica.hardware import give_back_memory
 from stack.replica.inference import InferenceThread
 from stack.replica.metrics import Metrics
@@ -98,6 +99,7 @@ class Replica:
         self.metrics = Metrics()
         self.failure: ModelUnavailableError | None = None
         """Why the model could not be loaded, if so."""
+        self._stage = LOADING
         self.changed = asyncio.Event()
         """Set whenever the state or the failure changes."""
         self._load = load or load_transcriber
@@ -149,6 +151,7 @@ class Replica:
         begun = time.monotonic()
         try:
             transcriber = await self._thread.call(self._load, self.settings)
+            self._stage = WARMING
             await self._thread.call(transcriber.warm)
         except ModelUnavailableError as error:
             self.failure = error
@@ -169,6 +172,7 @@ class Replica:
             sentence_pause=self.settings.sentence_pause,
             final_pass=self.settings.final_pass,
         )
+        self._stage = ""
         self._scheduler = Scheduler(transcriber, self._thread, self.metrics, self.settings.pace)
         self._running = asyncio.create_task(self._scheduler.run())
         self._tidying = asyncio.create_task(self._tidy())
@@ -339,10 +343,14 @@ class Replica:
         return Response(self.metrics.render(), media_type="text/plain; version=0.0.4")
 
     async def _status(self, request: Request) -> Response:  # noqa: ARG002
+        stage = self._stage
+        if stage:
+            stage = await asyncio.to_thread(doing, stage, self.settings.model)
         return JSONResponse(
             {
                 "name": self.settings.name,
                 "state": self.state.value,
+                "doing": stage,
                 "sessions": self._busy,
                 "max_sessions": self.settings.max_sessions,
                 "queue_depth": self._queue_depth,

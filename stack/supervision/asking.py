@@ -5,9 +5,10 @@ import asyncio
 import httpx
 
 from stack.status import ReplicaState
+from stack.supervision.desired import Desired
 from stack.supervision.judgement import said_state
 from stack.supervision.runtime import Runtime
-from stack.supervision.state import Desired, ReplicaRecord, State
+from stack.supervision.state import ReplicaRecord, State
 
 _TIMEOUT = 1.0
 

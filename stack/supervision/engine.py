@@ -5,51 +5,31 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from stack.engine import StackError
-from stack.spec import KEY_VARIABLE, MAX_REPLICAS, EngineName, StackSpec
-from stack.status import (
-    BalancerSample,
-    LogLine,
-    ReplicaSample,
-    ReplicaState,
-    StackState,
-    StackStatus,
-)
-from stack.supervision.asking import ask_unwatched
+from stack.spec import KEY_VARIABLE, MAX_REPLICAS, StackSpec, Strategy
+from stack.status import ReplicaState, StackStatus
+from stack.supervision.desired import Desired, Phase
+from stack.supervision.forcing import force_down
 from stack.supervision.judgement import (
     all_ready,
     differences,
     give_up_on_deaths,
-    status_of,
 )
+from stack.supervision.looking import Looking
 from stack.supervision.processes import MODULE, start
-from stack.supervision.runtime import Runtime
-from stack.supervision.state import Desired, Phase, StackDirectory, State
+from stack.supervision.state import State
 
 _LOOK_INTERVAL: Final = 0.1
 
 
-class SupervisedEngine:
+class SupervisedEngine(Looking):
     """Looks after one stack that a supervisor of this machine minds.
 
     Implements ``stack.engine.Engine`` for every runtime.
     """
-
-    def __init__(self, name: EngineName, directory: StackDirectory, runtime: Runtime) -> None:
-        self._engine = name
-        self._directory = directory
-        self._runtime = runtime
-        self._name = directory.path.name
-        # Kept so that a supervisor that has ended is reaped, not left a zombie of this process.
-        self._supervisors: list[subprocess.Popen[bytes]] = []
-
-    @property
-    def stack_name(self) -> str:
-        """The stack this engine instance looks after."""
-        return self._name
 
     # --- changing it ----------------------------------------------------------------------------
 
@@ -58,10 +38,10 @@ class SupervisedEngine:
     ) -> StackStatus:
         """Bring the stack up as ``spec`` says, or adopt it when it already runs as such."""
         fresh = await asyncio.to_thread(self._prepare, spec)
-        await asyncio.to_thread(self._ensure_supervisor)
-        if not wait:
-            return await self.status()
         try:
+            await asyncio.to_thread(self._ensure_supervisor)
+            if not wait:
+                return await self.status()
             return await self._until(all_ready, "come up", timeout, fresh=fresh)
         except (StackError, asyncio.CancelledError):
             if fresh:
@@ -104,16 +84,6 @@ class SupervisedEngine:
             self._directory.write_state(state)
         return desired
 
-    def _read(self) -> Desired | None:
-        """Return what the stack should be; raises StackError when another engine runs it."""
-        desired = self._directory.read_desired()
-        if desired is not None and desired.spec.engine is not self._engine:
-            raise StackError(
-                f"Stack '{self._name}' runs on engine {desired.spec.engine.value}; "
-                "leave --engine away, or name another stack with --name."
-            )
-        return desired
-
     def _refuse_other(self, running: StackSpec, wanted: StackSpec) -> None:
         """Raise StackError when the running stack is another than the wanted one."""
         port = wanted.balancer.port or running.balancer.port
@@ -121,13 +91,26 @@ class SupervisedEngine:
         wanted = wanted.model_copy(update={"replicas": running.replicas, "balancer": balancer})
         if wanted == running:
             return
+        same = wanted.model_copy(
+            update={
+                "replica": wanted.replica.model_copy(update={"model": running.replica.model}),
+                "balancer": balancer.model_copy(update={"strategy": running.balancer.strategy}),
+            }
+        )
+        changed = "change that with 'whisperctl change', or " if same == running else ""
         raise StackError(
-            f"Stack '{self._name}' already runs with {differences(running, wanted)}; "
+            f"Stack '{self._name}' already runs with {differences(running, wanted)}; {changed}"
             "end it with 'whisperctl down' first, or name another with --name."
         )
 
-    async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
+    async def down(
+        self, *, drain: bool = False, timeout: float = 60.0, force: bool = False
+    ) -> None:
         """End the stack and leave nothing: no process, port or state file."""
+        if force:
+            await asyncio.to_thread(force_down, self._directory, self._runtime)
+            await self._reap()
+            return
         await asyncio.to_thread(self._runtime.refresh)
         if not await asyncio.to_thread(self._ask_down, drain):
             return
@@ -140,6 +123,9 @@ class SupervisedEngine:
                     "see 'whisperctl logs' and try 'whisperctl down' again."
                 )
             await asyncio.sleep(_LOOK_INTERVAL)
+        await self._reap()
+
+    async def _reap(self) -> None:
         # The directory goes just before the supervisor does.
         for supervisor in self._supervisors:
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -200,11 +186,56 @@ class SupervisedEngine:
 
         def change(desired: Desired) -> Desired:
             self._known(desired, replica)
-            generations = dict(desired.generations)
-            generations[replica] = generations.get(replica, 0) + 1
-            return desired.model_copy(update={"generations": generations})
+            return desired.with_restart(replica)
 
         return await self._change(change, "restart", wait=wait, timeout=timeout)
+
+    async def undrain(self, replica: str) -> StackStatus:
+        """Want a draining replica again: a fresh one takes its name when its sessions are over."""
+
+        def change(desired: Desired) -> Desired:
+            there = {record.name for record in self._directory.read_state().replicas}
+            if replica in desired.names or replica not in there:
+                raise StackError(f"Stack '{self._name}' has no '{replica}' that is to go.")
+            return desired.with_names([*desired.replicas, replica])
+
+        return await self._change(change, "undrain", wait=False, timeout=0.0)
+
+    async def kill(self, replica: str, *, wait: bool = True, timeout: float = 120.0) -> StackStatus:
+        """End this replica at once, whatever it does; it is started again unless it drains."""
+
+        def change(desired: Desired) -> Desired:
+            there = {record.name for record in self._directory.read_state().replicas}
+            if replica not in there:
+                self._known(desired, replica)
+            return desired.with_kill(replica)
+
+        return await self._change(change, "come back", wait=wait, timeout=timeout)
+
+    async def change(
+        self,
+        *,
+        strategy: Strategy | None = None,
+        model: str | None = None,
+        wait: bool = True,
+        timeout: float = 600.0,
+    ) -> StackStatus:
+        """Change how the balancer chooses, at once, and what the replicas run, one by one."""
+
+        def change(desired: Desired) -> Desired:
+            if strategy is not None:
+                desired = desired.with_strategy(strategy)
+            if model is not None:
+                replica = desired.spec.replica.model_copy(update={"model": model})
+                asked = desired.spec.model_copy(update={"replica": replica})
+                more = min(1, len(desired.replicas)) if model != desired.spec.replica.model else 0
+                definite = self._runtime.check(asked, more=more, fresh=False)
+                desired = desired.with_model(definite.replica.model)
+            return desired
+
+        if strategy is None and model is None:
+            return await self.status()
+        return await self._change(change, "change", wait=wait, timeout=timeout, each_drains=True)
 
     def _known(self, desired: Desired, replica: str) -> None:
         if replica not in desired.replicas:
@@ -212,14 +243,22 @@ class SupervisedEngine:
             raise StackError(f"Stack '{self._name}' has no replica '{replica}'; it has {names}.")
 
     async def _change(
-        self, change: Callable[[Desired], Desired], what: str, *, wait: bool, timeout: float
+        self,
+        change: Callable[[Desired], Desired],
+        what: str,
+        *,
+        wait: bool,
+        timeout: float,
+        each_drains: bool = False,
     ) -> StackStatus:
         # First of all, so that an engine that is away says so, and nothing is asked for in vain.
         await asyncio.to_thread(self._runtime.refresh)
         desired = await asyncio.to_thread(self._change_desired, change)
         await asyncio.to_thread(self._ensure_supervisor)
         if wait:
-            return await self._until(all_ready, what, timeout + desired.spec.drain_timeout)
+            drains = max(1, len(desired.replicas)) if each_drains else 1
+            patience = timeout + drains * desired.spec.drain_timeout
+            return await self._until(all_ready, what, patience, model=desired.spec.replica.model)
         return await self.status()
 
     def _change_desired(self, change: Callable[[Desired], Desired]) -> Desired:
@@ -243,12 +282,16 @@ class SupervisedEngine:
         timeout: float,
         *,
         fresh: bool = False,
+        model: str | None = None,
     ) -> StackStatus:
+        """Wait; ``model`` is what the replicas are to run, and may turn out not to be usable."""
         deadline = time.monotonic() + timeout
         while True:
             desired = await asyncio.to_thread(self._directory.read_desired)
             if desired is None or desired.phase is Phase.DOWN:
                 raise StackError(f"Stack '{self._name}' was taken down meanwhile.")
+            if desired.problem and model not in (None, desired.spec.replica.model):
+                raise StackError(desired.problem)
             state = await asyncio.to_thread(self._directory.read_state)
             # Without a supervisor the state is only what the last one saw.
             if reached(desired, state) and await asyncio.to_thread(self._is_current, state):
@@ -273,78 +316,3 @@ class SupervisedEngine:
         self._runtime.refresh()
         running = [state.balancer.part, *(record.part for record in state.replicas)]
         return self._directory.is_supervised() and all(map(self._runtime.runs, running))
-
-    # --- looking at it --------------------------------------------------------------------------
-
-    async def status(self) -> StackStatus:
-        """Return the stack as it is now; state ``absent`` when there is none."""
-        looked = await asyncio.to_thread(self._look)
-        if looked is None:
-            return StackStatus(name=self._name, state=StackState.ABSENT)
-        desired, state, supervised = looked
-        if not supervised:
-            # Nobody writes down what goes, comes or gets ready.
-            await ask_unwatched(self._runtime, desired, state)
-        return status_of(desired, state, self._runtime.pid, supervised=supervised)
-
-    def _look(self) -> tuple[Desired, State, bool] | None:
-        """Return what should be, what is, and whether somebody watches; None without a stack."""
-        self._supervisors = [one for one in self._supervisors if one.poll() is None]
-        desired = self._read()
-        state = self._directory.read_state()
-        if desired is None:
-            if (found := self._runtime.find()) is None:
-                return None
-            desired, state = found
-        supervised = self._directory.is_supervised()
-        if not supervised:
-            self._runtime.refresh()
-            self._runtime.renew(state)
-        return desired, state, supervised
-
-    async def stats(self) -> Mapping[str, ReplicaSample]:
-        """Sample every replica once; a source that doesn't answer costs its own cells only."""
-        looked = await asyncio.to_thread(self._look)
-        if looked is None:
-            return {}
-        desired, state, _ = looked
-        return await self._runtime.stats(desired, state)
-
-    async def balancer_stats(self) -> BalancerSample | None:
-        """Sample the balancer once, likewise; None without a stack."""
-        looked = await asyncio.to_thread(self._look)
-        if looked is None:
-            return None
-        desired, state, _ = looked
-        return await self._runtime.balancer_stats(desired, state)
-
-    async def close(self) -> None:
-        """Let go of what is kept open from one sample to the next; the engine can still be used."""
-        await self._runtime.close()
-
-    async def watch(self, *, interval: float = 1.0) -> AsyncIterator[StackStatus]:
-        """Yield the status whenever it has changed, the first at once."""
-        last: StackStatus | None = None
-        while True:
-            status = await self.status()
-            if status != last:
-                last = status
-                yield status
-            await asyncio.sleep(interval)
-
-    async def logs(
-        self, replica: str | None = None, *, follow: bool = False, tail: int = 200
-    ) -> AsyncIterator[LogLine]:
-        """Yield the last ``tail`` lines of one replica, or of all parts; go on with ``follow``."""
-        if await asyncio.to_thread(self._look) is None:
-            raise StackError(
-                f"There is no stack '{self._name}'; bring one up with 'whisperctl up'."
-            )
-        if replica is not None:
-            known = await self._runtime.parts()
-            if replica not in known:
-                raise StackError(
-                    f"Stack '{self._name}' has no part '{replica}'; it has {', '.join(known)}."
-                )
-        async for line in self._runtime.logs(replica, follow=follow, tail=tail):
-            yield line

@@ -12,7 +12,9 @@ from stack.status import (
     StackState,
     StackStatus,
 )
-from stack.supervision.state import Desired, Part, Phase, State
+from stack.supervision.desired import Desired, Phase
+from stack.supervision.rollout import what_goes_on
+from stack.supervision.state import Part, State
 
 BACKOFF_FIRST: Final = 0.5
 BACKOFF_LONGEST: Final = 30.0
@@ -37,12 +39,15 @@ def all_ready(desired: Desired, state: State) -> bool:
     names = tuple(record.name for record in state.replicas)
     return (
         names == desired.replicas
+        and desired.change is None
         # Only when the balancer sends sessions there, too, does a replica really take them.
         and state.balancer.alive
         and state.balancer.targets == desired.replicas
+        and state.balancer.strategy in {None, desired.spec.balancer.strategy}
         and all(
             record.state is ReplicaState.READY
             and record.generation >= desired.generations.get(record.name, 0)
+            and record.kills >= desired.kills.get(record.name, 0)
             for record in state.replicas
         )
     )
@@ -87,6 +92,10 @@ def status_of(
             started_at=record.started_at,
             restarts=record.restarts,
             detail=record.detail,
+            model=record.model,
+            since=record.since,
+            deadline=record.deadline,
+            wanted=record.name in desired.names,
         )
         for record in state.replicas
     )
@@ -105,6 +114,8 @@ def status_of(
         balancer=balancer,
         supervised=supervised,
         events=tuple(state.events),
+        doing="" if desired.phase is Phase.DOWN else what_goes_on(desired),
+        problem=desired.problem,
     )
 
 

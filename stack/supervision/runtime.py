@@ -13,7 +13,8 @@ import httpx
 from stack.balancer.config import Target
 from stack.spec import StackSpec
 from stack.status import BalancerSample, LogLine, ReplicaSample
-from stack.supervision.state import Desired, Part, ReplicaRecord, State
+from stack.supervision.desired import Desired
+from stack.supervision.state import Part, ReplicaRecord, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +97,10 @@ class Runtime(Protocol):
 
     def discard(self, part: Part | None) -> None:
         """Remove what a part that has ended leaves behind."""
+        ...
+
+    def sweep(self) -> None:
+        """End at once all that belongs to the stack, recorded or not."""
         ...
 
     def last_words(self, name: str) -> str:

@@ -1,9 +1,10 @@
 """The state directory of a stack: what it should be, and what runs.
 
-``desired.json`` is written by commands, ``state.json`` by the supervisor alone. Both are replaced
-whole. Whoever changes the desired state holds a lock meanwhile, so that no change is lost; the
-supervisor holds another for as long as it lives, so that there is never a second one and everybody
-can see whether there is one, however it died.
+``desired.json`` is written by commands, and by the supervisor where a change of the model goes on;
+``state.json`` by the supervisor alone. Both are replaced whole. Whoever changes the desired state
+holds a lock meanwhile, so that no change is lost; the supervisor holds another for as long as it
+lives, so that there is never a second one and everybody can see whether there is one, however it
+died.
 """
 
 import fcntl
@@ -11,7 +12,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,8 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stack.engine import StackError
 from stack.files import write_atomically
-from stack.spec import StackSpec
-from stack.status import ReplicaState, StackEvent, by_number
+from stack.spec import EngineName, Strategy
+from stack.status import ReplicaState, StackEvent
+from stack.supervision.desired import Desired, Phase
 
 EVENTS_KEPT: Final = 200
 
@@ -85,41 +86,6 @@ Part = ProcessIdentity | ContainerIdentity
 """A running part of a stack."""
 
 
-class Phase(StrEnum):
-    """Whether the stack should be."""
-
-    UP = "up"
-    DOWN = "down"
-
-
-class Desired(BaseModel):
-    """What the stack should be."""
-
-    spec: StackSpec
-    phase: Phase = Phase.UP
-    replicas: tuple[str, ...]
-    """Names, so that a drained replica goes and no other."""
-    generations: dict[str, int] = {}
-    """A replica whose number has grown is to be replaced by a fresh process."""
-    drain_on_down: bool = False
-
-    def with_count(self, count: int) -> "Desired":
-        """Return the same with ``count`` replicas: the last go, the lowest free names come."""
-        names = list(self.replicas[:count])
-        number = 1
-        while len(names) < count:
-            if (name := f"replica-{number}") not in self.replicas:
-                names.append(name)
-            number += 1
-        return self.with_names(names)
-
-    def with_names(self, names: list[str]) -> "Desired":
-        """Return the same with these replicas, in the order of their numbers."""
-        ordered = tuple(by_number(names))
-        spec = self.spec.model_copy(update={"replicas": len(ordered)})
-        return self.model_copy(update={"spec": spec, "replicas": ordered})
-
-
 class ReplicaRecord(BaseModel):
     """One replica as the supervisor knows it."""
 
@@ -131,10 +97,18 @@ class ReplicaRecord(BaseModel):
     port: int | None = None
     """Where sessions and the supervisor reach it."""
     generation: int = 0
+    kills: int = 0
+    """How often it was killed because somebody asked for that."""
+    model: str = ""
+    """What it was started with; empty of one that an earlier version started."""
     restarts: int = 0
     failures: int = 0
     """Deaths in a row without a stable minute between."""
     started_at: float | None = None
+    since: float | None = None
+    """When it came into its state; seconds since the epoch."""
+    deadline: float | None = None
+    """When its drain is over, whether or not its sessions are; seconds since the epoch."""
     detail: str = ""
 
     @property
@@ -155,6 +129,8 @@ class BalancerRecord(BaseModel):
     alive: bool = False
     targets: tuple[str, ...] = ()
     """Replicas that it says new sessions go to."""
+    strategy: Strategy | None = None
+    """How it was last told to choose."""
 
 
 class State(BaseModel):
@@ -254,6 +230,17 @@ class StackDirectory:
         data = state.model_dump_json(indent=1).encode()
         write_atomically(self.path / "state.json", data, mode=0o600)
 
+    def traces_of_engine(self) -> EngineName:
+        """Guess what runs the stack, from state that may be damaged; ``process`` without a sign."""
+        for name in ("desired.json", "state.json"):
+            try:
+                text = (self.path / name).read_text(encoding="utf-8", errors="replace")
+            except OSError:
+                continue
+            if '"engine": "docker"' in text or '"container":' in text:
+                return EngineName.DOCKER
+        return EngineName.PROCESS
+
     def remove(self) -> None:
         """Delete the directory and everything in it."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -291,6 +278,6 @@ def _read(path: Path, model: type[_Model]) -> _Model | None:
         return None
     except (OSError, ValidationError) as error:
         raise StackError(
-            f"State file {path} is unusable ({str(error).splitlines()[0]}); "
-            "if the stack doesn't run any more, delete its directory."
+            f"State file {path} is unusable ({str(error).splitlines()[0]}); end what runs of the "
+            f"stack with 'whisperctl down --name {path.parent.name} --force'."
         ) from None

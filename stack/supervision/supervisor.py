@@ -12,20 +12,16 @@ from typing import Any, Final
 
 import httpx
 
-from stack.balancer.config import Target
 from stack.engine import StackError
-from stack.status import ReplicaState
+from stack.status import ReplicaState, sessions_text
+from stack.supervision.balancing import BalancerCare
+from stack.supervision.desired import Desired, Phase
 from stack.supervision.ending import end_all
 from stack.supervision.events import EventLog
-from stack.supervision.judgement import BACKOFF_FIRST, backoff, said_state
-from stack.supervision.runtime import BalancerRefusesError, Runtime
-from stack.supervision.state import (
-    Desired,
-    Phase,
-    ReplicaRecord,
-    StackDirectory,
-    State,
-)
+from stack.supervision.judgement import backoff, said_state
+from stack.supervision.rollout import advance
+from stack.supervision.runtime import Runtime
+from stack.supervision.state import ReplicaRecord, StackDirectory, State
 
 STABLE: Final = 60.0
 """Seconds a replica must live for its earlier deaths to be forgotten."""
@@ -51,14 +47,14 @@ class Supervisor:
         self._drain_until: dict[str, float] = {}
         self._ended_at: dict[str, float] = {}
         self._drain_asked: set[str] = set()
-        self._balancer_retry_at = 0.0
-        self._refused = ""
-        """Why the balancer did not take its last configuration."""
+        self._killed: set[str] = set()
+        self._states = {record.name: record.state for record in self._state.replicas}
         self._adopted = False
         self._trouble = ""
         """What keeps the engine itself from answering."""
         self._written: State | None = None
         self._event = EventLog(self._state).add
+        self._balancer = BalancerCare(runtime, self._state, self._event, self._save)
 
     async def run(self) -> None:
         """Supervise until the stack is down; its directory is gone then."""
@@ -104,17 +100,35 @@ class Supervisor:
     async def step(self, client: httpx.AsyncClient, desired: Desired) -> None:
         """Compare once and mend what differs."""
         await asyncio.to_thread(self._runtime.refresh)
+        await asyncio.to_thread(self._kill_asked, desired)
         await asyncio.to_thread(self._note_deaths)
         await self._ask(client, [each for each in self._state.replicas if each.part], desired)
         self._judge()
+        desired = await asyncio.to_thread(
+            advance, self._directory, desired, self._state, self._event
+        )
         self._add_missing(desired)
         await asyncio.to_thread(self._start_due, desired)
         await self._retire(client, desired)
-        await self._look_after_balancer(client, desired)
+        await self._balancer.look(client, desired)
         await asyncio.to_thread(self._save)
         await asyncio.to_thread(self._runtime.tidy)
 
     # --- what there is --------------------------------------------------------------------------
+
+    def _kill_asked(self, desired: Desired) -> None:
+        for record in self._state.replicas:
+            asked = desired.kills.get(record.name, 0)
+            if asked <= record.kills:
+                continue
+            record.kills = asked
+            if self._runtime.end(record.part, at_once=True):
+                self._killed.add(record.name)
+                record.state, record.detail = ReplicaState.DEAD, "killed, as asked"
+                cut = self._answers.get(record.name, {}).get("sessions")
+                text = "Killed, as asked." + (f" {sessions_text(cut)} cut." if cut else "")
+                self._event(record.name, text, severity="warning")
+            self._save()
 
     def _note_deaths(self) -> None:
         now = time.monotonic()
@@ -126,6 +140,9 @@ class Supervisor:
             record.part = None
             if record.name in self._drain_until:
                 continue  # it was asked to go
+            if record.name in self._killed:
+                self._killed.discard(record.name)
+                continue
             lived = time.time() - (record.started_at or 0.0)
             record.failures = 1 if lived > STABLE else record.failures + 1
             record.state = ReplicaState.DEAD
@@ -152,7 +169,7 @@ class Supervisor:
     def _judge(self) -> None:
         now = time.monotonic()
         for record in self._state.replicas:
-            if record.part is None:
+            if record.part is None or record.name in self._killed:
                 continue
             answer = self._answers.get(record.name)
             before = record.state
@@ -164,11 +181,15 @@ class Supervisor:
                     record.state = ReplicaState.UNHEALTHY
             if record.name in self._drain_until:
                 record.state = ReplicaState.DRAINING
+            if record.state is ReplicaState.STARTING and answer is not None:
+                record.detail = str(answer.get("doing") or "")[:200]
             if record.state is before:
                 continue
             record.detail = ""
             if record.state is ReplicaState.READY:
-                self._event(record.name, "Ready: it takes sessions.")
+                warm = time.time() - (record.started_at or time.time())
+                took = f" after {warm:.1f} s" if before is ReplicaState.STARTING else ""
+                self._event(record.name, f"Ready{took}: it takes sessions.")
             elif record.state is ReplicaState.UNHEALTHY:
                 record.detail = f"no answer for {UNHEALTHY_AFTER:g} s; it gets no new session"
                 self._event(record.name, "It does not answer.", severity="warning")
@@ -177,17 +198,18 @@ class Supervisor:
 
     def _add_missing(self, desired: Desired) -> None:
         there = {record.name for record in self._state.replicas}
-        for name in desired.replicas:
+        for name in desired.names:
             if name not in there:
-                generation = desired.generations.get(name, 0)
-                self._state.replicas.append(ReplicaRecord(name=name, generation=generation))
+                generation, kills = desired.generations.get(name, 0), desired.kills.get(name, 0)
+                record = ReplicaRecord(name=name, generation=generation, kills=kills)
+                self._state.replicas.append(record)
         self._state.replicas.sort(key=lambda record: (len(record.name), record.name))
 
     def _start_due(self, desired: Desired) -> None:
         now = time.monotonic()
         for record in self._state.replicas:
             due = now >= self._retry_at.get(record.name, 0.0)
-            if record.part is None and record.name in desired.replicas and due:
+            if record.part is None and record.name in desired.names and due:
                 self._start(record, desired)
 
     def _start(self, record: ReplicaRecord, desired: Desired) -> None:
@@ -202,10 +224,12 @@ class Supervisor:
             self._event(record.name, text, severity="error")
             return
         record.part, record.host, record.port = running.part, running.host, running.port
+        record.deadline = None
         if record.started_at is not None:
             record.restarts += 1
         record.started_at = time.time()
-        record.state = ReplicaState.STARTING
+        record.state, record.detail = ReplicaState.STARTING, ""
+        record.model = desired.spec_of(record.name).replica.model
         record.generation = desired.generations.get(record.name, 0)
         self._know_nothing_of(record.name)
         self._event(record.name, "Starting.")
@@ -216,7 +240,7 @@ class Supervisor:
         """Drain and end replicas that should not be, or should be replaced."""
         now = time.monotonic()
         for record in list(self._state.replicas):
-            wanted = record.name in desired.replicas
+            wanted = record.name in desired.names
             if wanted and record.generation >= desired.generations.get(record.name, 0):
                 if record.part is not None and record.name not in self._ended_at:
                     # It was to go and is wanted again before it went.
@@ -232,7 +256,8 @@ class Supervisor:
                 continue
             if record.name not in self._drain_until:
                 self._drain_until[record.name] = now + desired.spec.drain_timeout
-                record.state = ReplicaState.DRAINING
+                record.deadline = time.time() + desired.spec.drain_timeout
+                record.state, record.detail = ReplicaState.DRAINING, ""
                 self._event(record.name, "Draining: it keeps its sessions, gets no new one.")
                 continue  # the balancer hears of it first; the replica at the next comparison
             await self._end_drained(client, record, now)
@@ -262,7 +287,9 @@ class Supervisor:
             # One that is too busy to answer may have sessions; one that never did has none.
             if sessions == 0 or not started or over:
                 if over and sessions:
-                    text = f"Its time to drain is over; {sessions} sessions are flushed and end."
+                    text = (
+                        f"Its time to drain is over; {sessions_text(sessions)} flushed and ended."
+                    )
                     self._event(record.name, text, severity="warning")
                 self._ended_at[record.name] = now
                 await asyncio.to_thread(self._runtime.end, record.part)
@@ -290,47 +317,6 @@ class Supervisor:
             known.pop(name, None)
         self._drain_asked.discard(name)
 
-    # --- the balancer ---------------------------------------------------------------------------
-
-    def _configure_balancer(self, desired: Desired) -> None:
-        targets = tuple(
-            Target(name=record.name, host=record.host, port=record.port)
-            for record in self._state.replicas
-            if record.state is ReplicaState.READY and record.port is not None
-        )
-        try:
-            self._runtime.configure_balancer(desired, targets)
-            self._refused = ""
-        except BalancerRefusesError as error:
-            if str(error) != self._refused:
-                self._refused = str(error)
-                self._event("balancer", self._refused, severity="error")
-
-    async def _look_after_balancer(self, client: httpx.AsyncClient, desired: Desired) -> None:
-        """Tell the balancer of a drain before the replica hears of it, of a warm one at once."""
-        record = self._state.balancer
-        now = time.monotonic()
-        if record.part is not None and not await asyncio.to_thread(self._runtime.runs, record.part):
-            record.part, record.alive = None, False
-            record.restarts += 1
-            self._balancer_retry_at = now + BACKOFF_FIRST
-            detail = await asyncio.to_thread(self._runtime.last_words, "balancer")
-            self._event("balancer", f"It died and is started again. {detail}", severity="error")
-        await asyncio.to_thread(self._configure_balancer, desired)
-        if record.part is None and now >= self._balancer_retry_at:
-            try:
-                running = await asyncio.to_thread(self._runtime.start_balancer, desired)
-            except StackError as error:
-                record.restarts += 1
-                self._balancer_retry_at = now + backoff(record.restarts)
-                self._event("balancer", f"It can't be started: {error}", severity="error")
-                return
-            record.part = running.part
-            await asyncio.to_thread(self._save)
-        if record.part is not None:
-            said = await self._runtime.targets(client, desired)
-            record.alive, record.targets = said is not None, said or ()
-
     # --- the end --------------------------------------------------------------------------------
 
     async def _go_down(self, client: httpx.AsyncClient, desired: Desired) -> None:
@@ -340,9 +326,10 @@ class Supervisor:
         drain = desired.spec.drain_timeout if desired.drain_on_down else 0.0
         if drain:
             for record in self._state.replicas:
-                record.state = ReplicaState.DRAINING
+                record.state, record.deadline = ReplicaState.DRAINING, time.time() + drain
+            await asyncio.to_thread(self._save)
             # The balancer first, so that nobody is sent to a replica that turns him away.
-            await asyncio.to_thread(self._configure_balancer, desired)
+            await asyncio.to_thread(self._balancer.configure, desired)
             await asyncio.sleep(self._runtime.interval)
         await self._shut_down(client, desired, drain=drain)
         await asyncio.to_thread(self._runtime.remove)
@@ -363,6 +350,9 @@ class Supervisor:
                 await self._ask(client, records, desired)
                 if all(self._is_empty(record) for record in records):
                     break
+                now = await asyncio.to_thread(self._directory.read_desired)
+                if now is None or not now.drain_on_down:
+                    break  # somebody doesn't want to wait any longer
                 await asyncio.sleep(self._runtime.interval)
         running = [record.part for record in records]
         running.append(self._state.balancer.part)
@@ -379,6 +369,10 @@ class Supervisor:
     # --- what is known of it --------------------------------------------------------------------
 
     def _save(self) -> None:
+        for record in self._state.replicas:
+            if self._states.get(record.name) is not record.state:
+                record.since = time.time()
+        self._states = {record.name: record.state for record in self._state.replicas}
         if self._state != self._written and self._directory.path.is_dir():
             self._directory.write_state(self._state)
             self._written = self._state.model_copy(deep=True)

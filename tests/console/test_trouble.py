@@ -54,7 +54,9 @@ class MoodyEngine(FakeEngine):
         self.came_up = True
         return await super().up(spec, wait=wait, timeout=timeout)
 
-    async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
+    async def down(
+        self, *, drain: bool = False, timeout: float = 60.0, force: bool = False
+    ) -> None:
         await self.may_go_down.wait()
         if self.stays_up:
             raise StackError(self.stays_up)

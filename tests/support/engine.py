@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from stack.engine import StackError
-from stack.spec import StackSpec
+from stack.spec import StackSpec, Strategy
 from stack.status import (
     BalancerSample,
     BalancerStatus,
@@ -67,7 +67,9 @@ class FakeEngine:
         self._start(spec)
         return await self.status()
 
-    async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
+    async def down(
+        self, *, drain: bool = False, timeout: float = 60.0, force: bool = False
+    ) -> None:
         self._called("down with drain" if drain else "down")
         self._spec, self._names, self._events = None, [], []
 
@@ -91,6 +93,25 @@ class FakeEngine:
         self, replica: str, *, wait: bool = True, timeout: float = 120.0
     ) -> StackStatus:
         self._called(f"restart {replica}")
+        return await self.status()
+
+    async def undrain(self, replica: str) -> StackStatus:
+        self._called(f"undrain {replica}")
+        return await self.status()
+
+    async def kill(self, replica: str, *, wait: bool = True, timeout: float = 120.0) -> StackStatus:
+        self._called(f"kill {replica}")
+        return await self.status()
+
+    async def change(
+        self,
+        *,
+        strategy: Strategy | None = None,
+        model: str | None = None,
+        wait: bool = True,
+        timeout: float = 600.0,
+    ) -> StackStatus:
+        self._called(f"change {strategy.value if strategy else model}")
         return await self.status()
 
     async def status(self) -> StackStatus:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack.balancer.config import Target
-from stack.balancer.nginx import NginxConfig, render_nginx
+from stack.balancer.nginx import NginxConfig, render_nginx, strategy_of
 from stack.spec import Strategy
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
@@ -89,3 +89,11 @@ def test_without_a_replica_the_answer_says_so() -> None:
     text = render_nginx(NginxConfig())
     assert "return 503" in text
     assert "upstream replicas" not in text
+
+
+def test_the_strategy_is_found_again_in_what_was_rendered() -> None:
+    for strategy in Strategy:
+        text = render_nginx(NginxConfig(strategy=strategy, targets=targets(2)))
+        assert strategy_of(text) is strategy
+    assert strategy_of(render_nginx(NginxConfig())) is None, "without replicas nothing shows it"
+    assert strategy_of("") is None

@@ -16,9 +16,10 @@ from stack.process.runtime import ProcessRuntime
 from stack.status import ReplicaState, StackState
 from stack.supervision import logs
 from stack.supervision.__main__ import supervise
+from stack.supervision.desired import Desired, Phase
 from stack.supervision.judgement import BACKOFF_LONGEST, backoff
 from stack.supervision.preflight import check_memory, check_model, replica_memory
-from stack.supervision.state import Desired, Phase, ProcessIdentity, StackDirectory
+from stack.supervision.state import ProcessIdentity, StackDirectory
 from tests.stack.process.conftest import NAME, family, spec
 
 
