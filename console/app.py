@@ -19,7 +19,6 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.widgets import HelpPanel
 
-from console import operating
 from console.commands import SCREENS, possible
 from console.demonstration import Demonstration
 from console.glyphs import AsciiFilter, key_in_words
@@ -29,13 +28,14 @@ from console.keymap import no_such_theme
 from console.live import Happening, Live
 from console.loading import Loading
 from console.operating import Operating
+from console.operation import CHANGING
 from console.orderly import OrderlyApp
 from console.palette import in_palette
 from console.preferences import Preferences
 from console.sampling import Sampling, Severity
 from console.saved_plans import PlanStore, plans_directory
 from console.screens.dashboard import DashboardScreen
-from console.screens.dialogs import ask_down, ask_leave, ask_stop
+from console.screens.dialogs import ask_leave, ask_stop
 from console.screens.doctor import DoctorScreen
 from console.screens.load import LoadScreen
 from console.screens.logs import LogsScreen
@@ -171,9 +171,10 @@ class WhisperctlApp(OrderlyApp):
                 async for status in self.engine.watch(interval=_STATUS_INTERVAL):
                     self._take_events(status)
                     self.live = replace(self.live, status=status)
+                    self.operating.in_sight()
                     self._publish()
             except StackError as error:
-                self.say(str(error), severity="error")
+                self.operating.lost_sight(error)
             await asyncio.sleep(_SAMPLE_INTERVAL)
 
     def _take_events(self, status: StackStatus) -> None:
@@ -209,7 +210,7 @@ class WhisperctlApp(OrderlyApp):
 
     def set_busy(self, what: str) -> None:
         """Show what is being done to the stack; nothing with ``""``."""
-        self.live = replace(self.live, busy=what)
+        self.live = replace(self.live, busy=what, busy_since=time.time() if what else 0.0)
 
     def happened(self, subject: str, text: str, severity: Severity = "information") -> None:
         """Add a line to the events."""
@@ -235,13 +236,9 @@ class WhisperctlApp(OrderlyApp):
         """Ask for so many replicas more."""
         self.operating.scale_by(difference)
 
-    @work
-    async def action_down(self) -> None:
+    def action_down(self) -> None:
         """Take the stack down, asking first where that would cut sessions."""
-        question = ask_down(self.live.status.name, self.live.open_sessions)
-        answer = await self.push_screen_wait(question)
-        if answer in {"down", "drain"}:
-            self.operating.down(drain=answer == "drain")
+        self.operating.start(self.operating.ask_down())
 
     def open_log(self, replica: str) -> None:
         """Open a replica's log."""
@@ -352,7 +349,7 @@ class WhisperctlApp(OrderlyApp):
         self.exit(return_code=self.ending_code)
 
     async def _take_down_to_leave(self) -> bool:
-        for group in operating.CHANGING:
+        for group in CHANGING:
             self.workers.cancel_group(self, group)
         self.set_busy("taking down …")
         try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from textual.app import SystemCommand
 
 from console.live import Live
+from console.operation_commands import operation_commands
 
 if TYPE_CHECKING:
     from console.app import WhisperctlApp
@@ -55,10 +56,7 @@ def palette_commands(app: "WhisperctlApp") -> Iterator[SystemCommand]:
     for action, title, text, callback in commands:
         if app.check_action(action, ()):
             yield SystemCommand(title, text, callback)
+    yield from operation_commands(app)
     for replica in app.live.status.replicas:
-        yield from _replica_commands(app, replica.name)
-
-
-def _replica_commands(app: "WhisperctlApp", name: str) -> Iterator[SystemCommand]:
-    yield SystemCommand(f"Log of {name}", "Read and follow", lambda: app.open_log(name))
-    yield SystemCommand(f"Restart {name}", "A fresh process", lambda: app.operating.restart(name))
+        name = replica.name
+        yield SystemCommand(f"Log of {name}", "Read and follow", partial(app.open_log, name))

@@ -75,6 +75,18 @@ class Live:
     load: LoadView | None = None
     busy: str = ""
     """What is being done to the stack, such as ``bringing up``."""
+    busy_since: float = 0.0
+    """Seconds since the epoch."""
+    step: str = ""
+    """What that is at, where the stack's own state doesn't tell."""
+    way_back: str = ""
+    """What Escape does about it, such as ``esc goes back to 2``."""
+    wanted: int | None = None
+    """Replicas that were asked for here, before the stack itself says so."""
+    trouble: str = ""
+    """Why the stack can't be looked at; one sentence."""
+    trouble_since: float = 0.0
+    """Seconds since the epoch."""
     happenings: tuple[Happening, ...] = ()
     """Oldest first; bounded."""
     tick: int = 0
@@ -95,3 +107,9 @@ class Live:
     def open_sessions(self) -> int:
         """Sessions that are open now, as far as the replicas say."""
         return sum(sample.sessions or 0 for sample in self.samples.values())
+
+    @property
+    def known_sessions(self) -> int | None:
+        """The same; None where no replica says."""
+        known = [one.sessions for one in self.samples.values() if one.sessions is not None]
+        return sum(known) if known or not self.status.replicas else None

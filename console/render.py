@@ -76,6 +76,8 @@ def status_table(
         for replica in status.replicas
         if replica.detail and replica.state is not ReplicaState.READY
     ]
+    if status.doing:
+        notes.append(Text(f"{status.doing[0].upper()}{status.doing[1:]}.", style="yellow"))
     if not status.supervised:
         notes.append(
             Text("Nobody watches this stack: the next 'up' or 'scale' does again.", style="yellow")

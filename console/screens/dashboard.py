@@ -10,7 +10,7 @@ from textual.widgets import DataTable, Footer
 
 from console.history import History
 from console.live import Live
-from console.screens.base import ConsoleScreen
+from console.screens.operated import OperatedScreen
 from console.widgets.bars import CardBar, Events, LoadBar, StackBar
 from console.widgets.chart import Chart, Drawing, Line
 from console.widgets.replica_table import ReplicaTable
@@ -19,7 +19,7 @@ from console.widgets.screen_bar import ScreenBar
 CHARTS = ("latency", "distribution", "words", "utilisation")
 
 
-class DashboardScreen(ConsoleScreen):
+class DashboardScreen(OperatedScreen):
     """Watch and operate the stack."""
 
     HELP = """
@@ -29,28 +29,6 @@ One row a replica; the charts show the last five minutes. Everything the stack d
 events at the bottom. Nothing here ends when you quit unless you say so.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("u", "app.up", "Up", id="stack.up", tooltip="Bring the stack up"),
-        Binding("d", "app.down", "Down", id="stack.down", tooltip="Take the stack down"),
-        Binding(
-            "plus,equals_sign",
-            "app.scale_by(1)",
-            "Scale",
-            key_display="+/-",
-            id="stack.more",
-            tooltip="One replica more",
-        ),
-        Binding(
-            "minus",
-            "app.scale_by(-1)",
-            "Scale",
-            key_display="-",
-            id="stack.fewer",
-            tooltip="One replica fewer; it is drained first",
-            show=False,
-        ),
-        Binding(
-            "r", "restart", "Restart", id="replica.restart", tooltip="Restart the selected replica"
-        ),
         Binding("l", "app.load", "Load", id="load.start", tooltip="Start a load series"),
         Binding("s", "app.stop_load", "Stop", id="load.stop", tooltip="Stop the load series"),
         Binding(
@@ -122,11 +100,6 @@ events at the bottom. Nothing here ends when you quit unless you say so.
         self._chart = (self._chart + 1) % len(CHARTS)
         self._show_chart()
 
-    def action_restart(self) -> None:
-        """Restart the replica under the cursor."""
-        if (name := self.query_one(ReplicaTable).selected) is not None:
-            self.console_app.operating.restart(name)
-
     def action_open_log(self) -> None:
         """Open the log of the replica under the cursor."""
         if (name := self.query_one(ReplicaTable).selected) is not None:
@@ -136,14 +109,14 @@ events at the bottom. Nothing here ends when you quit unless you say so.
     def _row_selected(self) -> None:
         self.action_open_log()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Grey out what can't be done now."""
         if action == "next_chart":
             # Where all charts are seen there is no next one.
             return self.has_class("-narrow") or self.has_class("-short")
-        if action in {"restart", "open_log"}:
+        if action == "open_log":
             return True if self.console_app.live.status.replicas else None
-        return True
+        return super().check_action(action, parameters)
 
 
 def drawings(history: History, live: Live, slo: float | None) -> dict[str, Drawing]:

@@ -1,14 +1,19 @@
 """Questions: how to stop, whether to end what people depend on."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import Button, Label
+
+_RENEWAL: Final = 0.25
+"""Seconds between two looks at what a question says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ Each answer has its key beside it. Escape leaves everything as it is.
         Binding("right", "app.focus_next", show=False),
     ]
 
-    def __init__(self, text: str, choices: list[Choice]) -> None:
+    def __init__(self, text: str | Callable[[], str], choices: list[Choice]) -> None:
+        """Ask; a text that is called is asked for again while the question is open."""
         super().__init__()
         self._text = text
         self._choices = choices
@@ -45,7 +51,7 @@ Each answer has its key beside it. Escape leaves everything as it is.
     def compose(self) -> ComposeResult:
         """Lay out the question and its answers."""
         with Vertical(classes="dialog"):
-            yield Label(self._text, markup=False, classes="question")
+            yield Label(self._now(), markup=False, classes="question")
             with Horizontal(classes="answers"):
                 for choice in self._choices:
                     label = f"{choice.label} ({choice.key})"
@@ -53,11 +59,25 @@ Each answer has its key beside it. Escape leaves everything as it is.
                     button.variant = choice.variant
                     yield button
 
-    def on_key(self, event: object) -> None:
+    def on_mount(self) -> None:
+        """Keep what is asked true; Enter alone never does what can't be undone."""
+        if self._choices[0].variant == "error":
+            self.query_one(f"#{self._choices[-1].name}", Button).focus()
+        if callable(self._text):
+            self.set_interval(_RENEWAL, self._renew)
+
+    def _renew(self) -> None:
+        self.query_one(".question", Label).update(self._now())
+
+    def _now(self) -> str:
+        return self._text() if callable(self._text) else self._text
+
+    def on_key(self, event: Key) -> None:
         """Answer by the key that stands beside the answer."""
-        key = getattr(event, "key", "")
         for choice in self._choices:
-            if key == choice.key:
+            if event.key == choice.key:
+                # The screen below has a meaning of its own for it.
+                event.stop()
                 self.dismiss(choice.name)
 
     @on(Button.Pressed)
@@ -65,16 +85,23 @@ Each answer has its key beside it. Escape leaves everything as it is.
         self.dismiss(event.button.id)
 
 
-def ask_down(stack: str, sessions: int) -> Question:
-    """Ask before a stack is taken down; answers ``down``, ``drain`` or ``stay``."""
-    cut = f" {sessions} open sessions would be cut." if sessions else ""
+def ask_down(stack: str, cost: Callable[[], str]) -> Question:
+    """Ask before a stack with open sessions is taken down; ``down``, ``drain`` or ``stay``."""
     return Question(
-        f"Take stack '{stack}' down?{cut}",
+        lambda: f"Take stack '{stack}' down? {cost()}",
         [
             Choice("down", "Take it down", "y", "error"),
-            *([Choice("drain", "Let them end first", "e")] if sessions else []),
+            Choice("drain", "Let them end first", "e"),
             Choice("stay", "Keep it", "n"),
         ],
+    )
+
+
+def ask_cost(question: str, cost: Callable[[], str], answer: str) -> Question:
+    """Ask before sessions are lost; answers ``yes`` or ``no``."""
+    return Question(
+        lambda: f"{question} {cost()}",
+        [Choice("yes", answer, "y", "error"), Choice("no", "Leave it", "n")],
     )
 
 

@@ -1,5 +1,7 @@
 """Lines of words: the stack, the load, the events."""
 
+import time
+
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -8,51 +10,40 @@ from textual.widgets import Label, ProgressBar, RichLog, Static
 
 from console.live import Happening, Live
 from console.rendering.cards import card_lines
+from console.rendering.stack_lines import progress_line, stack_line
 from loadtest.figures import Unit, format_figure
 from loadtest.verdict import clients_text
-from stack.status import StackState
 
-_STATES = {
-    StackState.ABSENT: ("○", "bright_black"),
-    StackState.STARTING: ("◌", "yellow"),
-    StackState.READY: ("●", "green"),
-    StackState.DEGRADED: ("▲", "red"),
-    StackState.STOPPING: ("◐", "yellow"),
-}
 _CARDS, _CARDS_SHORT = 8, 3
 """Lines of cards, and those on a screen of few rows."""
 _SEVERITIES = {"information": "", "warning": "yellow", "error": "red"}
 
 
 class StackBar(Static):
-    """The stack in one line."""
+    """The stack in one line; while something goes on with it, that in a second one."""
+
+    DEFAULT_CSS = """
+    StackBar { text-wrap: nowrap; text-overflow: ellipsis; }
+    """
+
+    def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._live: Live | None = None
+
+    def on_resize(self) -> None:
+        """Choose what is shown by the new width."""
+        if self._live is not None:
+            self.show(self._live)
 
     def show(self, live: Live) -> None:
         """Show a snapshot."""
-        status = live.status
-        glyph, colour = _STATES[status.state]
-        if live.absent or status.spec is None:
-            text = Text.assemble((f"{glyph} ", colour), f"stack {status.name} is not up")
-            text.append(f"  {live.busy}" if live.busy else "  press u to bring it up", style="bold")
-            self.update(text)
-            return
-        address = status.balancer.address if status.balancer else "–"
-        text = Text.assemble(
-            (f"{glyph} ", colour),
-            (f"{status.name} ", "bold"),
-            f"{status.state.value}  ",
-            f"{status.ready_replicas}/{status.spec.replicas} replicas  ",
-            f"ws://{address}  ",
-            f"{status.spec.balancer.strategy.value.replace('_', ' ')}  ",
-            f"model {status.spec.replica.model}",
-            no_wrap=True,
-            overflow="ellipsis",
-        )
-        if live.busy:
-            text.append(f"  {live.busy}", style="bold yellow")
-        elif not status.supervised:
-            text.append("  unsupervised: + or - starts a supervisor", style="yellow")
-        self.update(text)
+        self._live = live
+        width = self.content_size.width
+        if not width:
+            return  # not laid out yet: the resize comes
+        progress = progress_line(live, width, time.time())
+        lines = [stack_line(live, width), *([progress] if progress is not None else [])]
+        self.update(Text("\n").join(lines))
 
 
 class CardBar(Static):

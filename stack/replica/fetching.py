@@ -1,5 +1,6 @@
 """What a replica that starts is doing, for whoever waits for it."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,18 +16,22 @@ def doing(stage: str, model: str) -> str:
     fetched = fetched_bytes(_cache())
     if fetched is None:
         return stage
-    return f"downloading the model, {fetched / _MIB:.0f} MiB of its current files so far"
+    return f"downloading the model, {fetched / _MIB:.0f} MiB so far"
 
 
 def fetched_bytes(cache: Path) -> int | None:
-    """Return the bytes of what is being downloaded into Hugging Face's cache; None: nothing is."""
-    sizes = []
-    for path in cache.glob("models--*/blobs/*.incomplete"):
-        try:
-            sizes.append(path.stat().st_size)
-        except OSError:
-            continue  # it is whole now
-    return sum(sizes) if sizes else None
+    """Return the bytes that are here of what is being downloaded; None: nothing is.
+
+    ``cache`` is Hugging Face's, where a file that isn't whole yet is called ``….incomplete``.
+    """
+    busy = {path.parent for path in cache.glob("models--*/blobs/*.incomplete")}
+    if not busy:
+        return None
+    total = 0
+    for path in (path for blobs in busy for path in blobs.iterdir()):
+        with suppress(OSError):  # it has just become whole
+            total += path.stat().st_size
+    return total
 
 
 def _cache() -> Path:

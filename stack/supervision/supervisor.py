@@ -67,7 +67,13 @@ class Supervisor:
             timeout=ANSWER_TIMEOUT, trust_env=False, headers=headers
         ) as client:
             while True:
-                desired = await asyncio.to_thread(self._directory.read_desired)
+                try:
+                    desired = await asyncio.to_thread(self._directory.read_desired)
+                except StackError as error:
+                    # Damaged: what runs stays as it is until somebody mends that, or ends it.
+                    await self._note_trouble(error)
+                    await asyncio.sleep(self._runtime.interval)
+                    continue
                 if desired is None:
                     # Somebody deleted the directory: what nobody could find again must not stay.
                     if not self._runtime.findable:
@@ -82,14 +88,17 @@ class Supervisor:
                     self._trouble = ""
                 except StackError as error:
                     # The engine itself is away: what runs is neither dead nor to be started.
-                    if str(error) != self._trouble:
-                        self._trouble = str(error)
-                        self._event("stack", self._trouble, severity="error")
-                        await asyncio.to_thread(self._save)
+                    await self._note_trouble(error)
                 except Exception:
                     # A full disk, say: the stack is better off watched than alone.
                     _log.exception("A comparison failed; the next one follows.")
                 await asyncio.sleep(self._runtime.interval)
+
+    async def _note_trouble(self, error: StackError) -> None:
+        if str(error) != self._trouble:
+            self._trouble = str(error)
+            self._event("stack", self._trouble, severity="error")
+            await asyncio.to_thread(self._save)
 
     async def _adopt(self) -> None:
         if not self._adopted:
@@ -135,14 +144,13 @@ class Supervisor:
         for record in self._state.replicas:
             if record.part is None or self._runtime.runs(record.part):
                 continue
+            killed = record.name in self._killed
+            self._killed.discard(record.name)
             if record.name in self._drain_until:
                 self._runtime.discard(record.part)
             record.part = None
-            if record.name in self._drain_until:
-                continue  # it was asked to go
-            if record.name in self._killed:
-                self._killed.discard(record.name)
-                continue
+            if killed or record.name in self._drain_until:
+                continue  # that was asked for
             lived = time.time() - (record.started_at or 0.0)
             record.failures = 1 if lived > STABLE else record.failures + 1
             record.state = ReplicaState.DEAD
@@ -350,14 +358,21 @@ class Supervisor:
                 await self._ask(client, records, desired)
                 if all(self._is_empty(record) for record in records):
                     break
-                now = await asyncio.to_thread(self._directory.read_desired)
-                if now is None or not now.drain_on_down:
-                    break  # somebody doesn't want to wait any longer
+                if await asyncio.to_thread(self._is_hastened):
+                    break
                 await asyncio.sleep(self._runtime.interval)
         running = [record.part for record in records]
         running.append(self._state.balancer.part)
         parts = [part for part in running if part is not None]
         await asyncio.to_thread(end_all, self._runtime, parts, KILL_AFTER)
+
+    def _is_hastened(self) -> bool:
+        """Tell whether somebody doesn't want to wait for the sessions any longer."""
+        try:
+            now = self._directory.read_desired()
+        except StackError:
+            return False
+        return now is None or not now.drain_on_down
 
     def _is_empty(self, record: ReplicaRecord) -> bool:
         """Tell whether a replica has no session: one that is too busy to answer may have some."""

@@ -18,4 +18,8 @@ def test_what_has_come_of_a_download_is_counted(tmp_path: Path) -> None:
     assert fetched_bytes(tmp_path) is None
     (blobs / "a.incomplete").write_bytes(b"x" * 30)
     (blobs / "b.incomplete").write_bytes(b"x" * 12)
-    assert fetched_bytes(tmp_path) == 42
+    assert fetched_bytes(tmp_path) == 142
+    done = tmp_path / "models--somebody--other" / "blobs"
+    done.mkdir(parents=True)
+    (done / "whole").write_bytes(b"x" * 1000)
+    assert fetched_bytes(tmp_path) == 142, "what was here before is no download"
