@@ -316,6 +316,7 @@ class WhisperctlApp(OrderlyApp):
         if not self.live.absent or self.live.busy:
             question = ask_leave(
                 self.live.status.name,
+                self.operating.cost_of_leaving,
                 loading=self.loading.running,
                 coming=not self.live.status.ready_replicas,
             )

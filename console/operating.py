@@ -19,6 +19,7 @@ from console.pressing import Presses
 from console.rendering.losing import Lost, lost, what_becomes
 from console.rendering.stack_lines import seconds_text
 from console.screens.dialogs import ask_cost, ask_down
+from console.screens.operation_dialogs import ModelDialog, NumberDialog, StrategyDialog
 from stack.engine import StackError
 from stack.spec import MAX_REPLICAS, Strategy
 from stack.status import StackState, StackStatus
@@ -134,6 +135,13 @@ class Operating(Running):
         text = f"{capital(found.phrase)} would be cut." if found else "No session is open."
         return f"{text} The load series fails." if self._app.loading.running else text
 
+    def cost_of_leaving(self) -> str:
+        """Say what taking the stack down would cut, where somebody else talks to it."""
+        found = lost(self._app.live.status, self._app.live.samples)
+        if not found or self._app.loading.running:
+            return ""
+        return f" Taking it down would cut {found.phrase}."
+
     def down(self, *, drain: bool) -> None:
         """Take the stack down; asked again without ``drain`` it waits no longer for sessions."""
         spec = self._app.live.status.spec
@@ -173,6 +181,11 @@ class Operating(Running):
         finally:
             self._presses.settling = False
             self._presses.forget()
+
+    async def ask_number(self) -> None:
+        """Ask how many replicas, and scale."""
+        if (wanted := await self._app.push_screen_wait(NumberDialog(self._app))) is not None:
+            await self.scale_to(wanted)
 
     async def scale_to(self, wanted: int) -> None:
         """Ask for an exact number of replicas; what that costs has been said and agreed to."""
@@ -286,6 +299,16 @@ class Operating(Running):
             self._app.failed("stack", error)
 
     # --- what it runs ---------------------------------------------------------------------------
+
+    async def ask_strategy(self) -> None:
+        """Ask how the balancer is to choose, and have it."""
+        if (strategy := await self._app.push_screen_wait(StrategyDialog(self._app))) is not None:
+            await self.change_strategy(strategy)
+
+    async def ask_model(self) -> None:
+        """Ask what the replicas are to run, and change it."""
+        if (model := await self._app.push_screen_wait(ModelDialog(self._app))) is not None:
+            await self.change_model(model)
 
     async def change_strategy(self, strategy: str) -> None:
         """Have the balancer choose another way for new sessions."""

@@ -28,6 +28,10 @@ def operation_commands(app: "WhisperctlApp") -> Iterator[SystemCommand]:
         yield command("Build the image", "For replicas in containers", operating.ask_to_build)
     if spec is None or app.live.absent:
         return
+    yield command(
+        "Ask for a number of replicas", "Says what will happen first", operating.ask_number
+    )
+    yield command("Change the model", "Replicas are replaced one by one", operating.ask_model)
     for strategy, meaning in STRATEGIES.items():
         if strategy is not spec.balancer.strategy:
             yield command(

@@ -117,11 +117,16 @@ def ask_stop() -> Question:
     )
 
 
-def ask_leave(stack: str, *, loading: bool, coming: bool = False) -> Question:
-    """Ask what becomes of the stack; answers ``keep``, ``down`` or ``stay``."""
+def ask_leave(
+    stack: str, cost: Callable[[], str], *, loading: bool, coming: bool = False
+) -> Question:
+    """Ask what becomes of the stack; answers ``keep``, ``down`` or ``stay``.
+
+    ``cost`` says what taking it down would cut, or nothing.
+    """
     running = " The load series ends, and is saved." if loading else ""
     return Question(
-        f"Stack '{stack}' is {'coming up' if coming else 'up'}.{running}",
+        lambda: f"Stack '{stack}' is {'coming up' if coming else 'up'}.{running}{cost()}",
         [
             Choice("keep", "Leave it running", "y", "primary"),
             Choice("down", "Take it down", "d", "error"),

@@ -2,11 +2,9 @@
 
 from typing import ClassVar
 
-from textual import work
 from textual.binding import Binding, BindingType
 
 from console.screens.base import ConsoleScreen
-from console.screens.operation_dialogs import ModelDialog, NumberDialog, StrategyDialog
 from console.widgets.replica_table import ReplicaTable
 
 
@@ -108,26 +106,17 @@ class OperatedScreen(ConsoleScreen):
         """Take back what goes on."""
         self.console_app.operating.start(self.console_app.operating.take_back())
 
-    @work
-    async def action_ask_number(self) -> None:
+    def action_ask_number(self) -> None:
         """Ask how many replicas, and scale."""
-        wanted = await self.app.push_screen_wait(NumberDialog(self.console_app))
-        if wanted is not None:
-            await self.console_app.operating.scale_to(wanted)
+        self.console_app.operating.start(self.console_app.operating.ask_number())
 
-    @work
-    async def action_ask_strategy(self) -> None:
+    def action_ask_strategy(self) -> None:
         """Ask how the balancer is to choose, and have it."""
-        strategy = await self.app.push_screen_wait(StrategyDialog(self.console_app))
-        if strategy is not None:
-            await self.console_app.operating.change_strategy(strategy)
+        self.console_app.operating.start(self.console_app.operating.ask_strategy())
 
-    @work
-    async def action_ask_model(self) -> None:
+    def action_ask_model(self) -> None:
         """Ask what the replicas are to run, and change it."""
-        model = await self.app.push_screen_wait(ModelDialog(self.console_app))
-        if model is not None:
-            await self.console_app.operating.change_model(model)
+        self.console_app.operating.start(self.console_app.operating.ask_model())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Grey out what can't be done now."""

@@ -400,3 +400,49 @@ async def test_a_frozen_replica_is_killed(console: Apps, engine: ProcessEngine) 
         await pilot.press("y")
         await until(pilot, ready(app, 1), LONG)
         assert app.live.status.replicas[0].pid != pid
+
+
+async def test_leaving_says_what_taking_down_would_cut(
+    console: Apps, engine: ProcessEngine
+) -> None:
+    await engine.up(spec(1))
+    app = console()
+    async with running(app) as pilot:
+        await until(pilot, ready(app, 1))
+        async with sessions(engine, 2):
+            await pilot.press("q")
+            await until(pilot, lambda: isinstance(app.screen, Question))
+            await until(pilot, lambda: "would cut 2 open sessions on replica-1" in asked(app))
+        await until(pilot, lambda: "would cut" not in asked(app))
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, DashboardScreen))
+
+
+async def test_everything_is_in_the_palette(console: Apps, engine: ProcessEngine) -> None:
+    await engine.up(spec(2, drain_timeout=60))
+    app = console()
+    async with running(app) as pilot:
+        await until(pilot, ready(app, 2))
+        commands = {one.title: one for one in app.get_system_commands(app.screen)}
+        for expected in (
+            "Choose replicas by round robin",
+            "Ask for a number of replicas",
+            "Change the model",
+            "Restart replica-2",
+            "Drain replica-2",
+            "Kill replica-2",
+        ):
+            assert expected in commands
+            assert commands[expected].help
+        assert "Take back what goes on" not in commands
+        assert "Build the image" not in commands, "there are no containers"
+        commands["Change the model"].callback()
+        await until(pilot, lambda: isinstance(app.screen, ModelDialog))
+        await pilot.press("escape")
+        async with sessions(engine, 2):
+            commands["Drain replica-2"].callback()
+            await until(pilot, lambda: isinstance(app.screen, Question))
+            await pilot.press("y")
+            await until(pilot, lambda: not app.live.status.replicas[-1].wanted, LONG)
+            titles = {one.title for one in app.get_system_commands(app.screen)}
+            assert "Keep replica-2" in titles
