@@ -67,7 +67,9 @@ Each answer has its key beside it. Escape leaves everything as it is.
             self.set_interval(_RENEWAL, self._renew)
 
     def _renew(self) -> None:
-        self.query_one(".question", Label).update(self._now())
+        label, now = self.query_one(".question", Label), self._now()
+        if str(label.content) != now:
+            label.update(now)
 
     def _now(self) -> str:
         return self._text() if callable(self._text) else self._text

@@ -29,6 +29,7 @@ class StackBar(Static):
     def __init__(self, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self._live: Live | None = None
+        self._shown: Text | None = None
 
     def on_resize(self) -> None:
         """Choose what is shown by the new width."""
@@ -43,7 +44,11 @@ class StackBar(Static):
             return  # not laid out yet: the resize comes
         progress = progress_line(live, width, time.time())
         lines = [stack_line(live, width), *([progress] if progress is not None else [])]
-        self.update(Text("\n").join(lines))
+        text = Text("\n").join(lines)
+        # Another text lays the screen out anew.
+        if text != self._shown:
+            self._shown = text
+            self.update(text)
 
 
 class CardBar(Static):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.stacks import reach, replica_of, session
+from support.stacks import eventually, reach, replica_of, session
 from support.waiting import until
 
 from stack.engine import StackError
@@ -275,3 +275,25 @@ async def test_force_needs_no_state_at_all(engine: ProcessEngine, root: Path) ->
     await ProcessEngine(NAME).down(force=True)
     until(lambda: not family(root), "every process has gone", 10)
     await ProcessEngine("nobody").down(force=True)
+
+
+async def test_a_supervisor_waits_for_damaged_state_to_be_mended(
+    engine: ProcessEngine, root: Path
+) -> None:
+    before = await engine.up(spec(1))
+    path = root / "stacks" / NAME / "desired.json"
+    whole = path.read_bytes()
+
+    def supervisors() -> set[int]:
+        return {one.pid for one in family(root) if "stack.supervision" in one.cmdline()}
+
+    watching = await asyncio.to_thread(supervisors)
+    path.write_text("{half")
+    await eventually(
+        lambda: "unusable" in (path.parent / "state.json").read_text(), "it says what is wrong"
+    )
+    path.write_bytes(whole)
+    after = await engine.scale(2)
+    assert after.replicas[0].pid == before.replicas[0].pid
+    assert await asyncio.to_thread(supervisors) == watching
+    await engine.down()
