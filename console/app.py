@@ -110,6 +110,8 @@ class WhisperctlApp(OrderlyApp):
         super().__init__()
         self._preferences = preferences or Preferences()
         self._ascii = AsciiFilter(enabled=ascii_only)
+        self.ascii_only = ascii_only
+        """Whether nothing but ASCII may be drawn."""
         self.engine = engine
         self.spec = spec
         self.own_plan = self.plan = plan
@@ -199,6 +201,7 @@ class WhisperctlApp(OrderlyApp):
                     samples=samples,
                     latency=live_latency(row) if row else (None, None, None),
                     wer=self.loading.last_wer if load else None,
+                    step=load.step if load else 0,
                 )
             )
             self.live = self.live.with_samples(samples, cards)

@@ -123,8 +123,11 @@ def _keys(table: object, problems: list[str], before: str = "") -> dict[str, str
 def speaks_unicode(environment: Mapping[str, str]) -> bool:
     """Tell from the locale's variables whether the terminal shows UTF-8.
 
-    Python itself sets ``LC_CTYPE`` to UTF-8 where no locale is set, so that this is no no.
+    Linux' own console has fonts of 512 characters at most. Python itself sets ``LC_CTYPE`` to UTF-8
+    where no locale is set, so that this is no no.
     """
+    if environment.get("TERM") == "linux":
+        return False
     for name in ("LC_ALL", "LC_CTYPE", "LANG"):
         if locale := environment.get(name, ""):
             return "utf8" in locale.lower().replace("-", "")

@@ -1,22 +1,25 @@
 """The dashboard: the stack, its replicas, live charts, the load, what happened."""
 
+import asyncio
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Grid, Vertical
+from textual.containers import Vertical
 from textual.widgets import DataTable, Footer
 
-from console.history import History
+from console.chart_choice import ChartPreferences, PreferencesError, load_charts, save_charts
 from console.live import Live
+from console.rendering.live_charts import WINDOWS, Kind, Window, default_charts
+from console.screens.chart_commands import ChartCommands
+from console.screens.chart_dialog import ChartDialog
 from console.screens.operated import OperatedScreen
 from console.widgets.bars import CardBar, Events, LoadBar, StackBar
-from console.widgets.chart import Chart, Drawing, Line
+from console.widgets.chart import Chart
+from console.widgets.chart_grid import ChartGrid
 from console.widgets.replica_table import ReplicaTable
 from console.widgets.screen_bar import ScreenBar
-
-CHARTS = ("latency", "distribution", "words", "utilisation")
 
 
 class DashboardScreen(OperatedScreen):
@@ -25,21 +28,40 @@ class DashboardScreen(OperatedScreen):
     HELP = """
 ## Dashboard
 
-One row a replica; the charts show the last five minutes. Everything the stack does is in the
-events at the bottom. Nothing here ends when you quit unless you say so.
+One row a replica. `c` chooses the charts and their order, `w` how far back they go: a minute, five
+minutes, or since the load's first step. With Tab on a chart, left and right read its values off
+(so does the mouse), `m` shows it alone. Where lines lie on each other their colours take turns.
+Everything the stack does is in the events at the bottom. Nothing here ends when you quit unless
+you say so.
 """
+    COMMANDS = {ChartCommands}  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "app.load", "Load", id="load.start", tooltip="Start a load series"),
         Binding("s", "app.stop_load", "Stop", id="load.stop", tooltip="Stop the load series"),
         Binding(
             "enter", "open_log", "Log", id="replica.log", tooltip="Read the selected replica's log"
         ),
-        Binding("v", "next_chart", "Chart", id="chart.next", tooltip="Show the next chart"),
+        Binding("v", "next_chart", "Next", id="chart.next", tooltip="Show the next charts"),
+        Binding(
+            "c",
+            "choose_charts",
+            "Charts",
+            id="chart.choose",
+            tooltip="Choose the charts and their order",
+        ),
+        Binding(
+            "w",
+            "next_window",
+            "Window",
+            id="chart.window",
+            tooltip="How far back the charts go: 1 min, 5 min, the run",
+            show=False,
+        ),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self._chart = 0
+        self._preferences = ChartPreferences()
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -47,21 +69,27 @@ events at the bottom. Nothing here ends when you quit unless you say so.
         yield StackBar(id="stack-bar")
         yield ReplicaTable(id="replicas")
         yield CardBar(id="cards")
-        with Grid(id="charts"):
-            yield Chart("latency, s", id="latency")
-            yield Chart("sessions per replica", id="distribution")
-            yield Chart("word error rate, %", id="words")
-            yield Chart("CPU, % of a core", id="utilisation")
+        app = self.console_app
+        yield ChartGrid(app.history, lambda: app.live, app.slo_latency)
         with Vertical(id="below"):
             yield LoadBar(id="load-bar")
             yield Events(id="events")
         yield Footer(compact=True, show_command_palette=False)
 
-    def on_mount(self) -> None:
-        """Follow the app's snapshots; redraw one chart at a time, so that none blocks for long."""
-        self._show_chart()
+    async def on_mount(self) -> None:
+        """Show what was chosen at an earlier start, and follow the app's snapshots."""
+        try:
+            self._preferences = await asyncio.to_thread(load_charts)
+        except PreferencesError as error:
+            self.console_app.happened("console", str(error), "warning")
+        self.charts.show_window(self._preferences.window)
+        self._choose_charts()
         self.watch(self.console_app, "live", self._show)
-        self.set_interval(0.15, self._redraw_one)
+
+    @property
+    def charts(self) -> ChartGrid:
+        """The charts."""
+        return self.query_one(ChartGrid)
 
     def _show(self, live: Live) -> None:
         self.query_one(StackBar).show(live)
@@ -69,36 +97,52 @@ events at the bottom. Nothing here ends when you quit unless you say so.
         self.query_one(CardBar).show(live)
         self.query_one(LoadBar).show(live)
         self.query_one(Events).show(live)
-        for name, drawing in drawings(
-            self.console_app.history, live, self.console_app.slo_latency
-        ).items():
-            self.query_one(f"#{name}", Chart).show(drawing)
-        gpu = self.console_app.history.knows("gpu_utilisation")
-        title = "GPU utilisation, %" if gpu else "CPU, % of a core (no GPU)"
-        self.query_one("#utilisation", Chart).border_title = title
+        self._choose_charts()
         self.refresh_bindings()
 
-    def _redraw_one(self) -> None:
-        if self.console_app.screen is not self:
-            return
-        for chart in self.query(Chart):
-            if chart.stale and chart.display:
-                chart.redraw()
-                return
-
-    def _show_chart(self) -> None:
-        """Mark the chart that small screens show alone."""
-        for number, name in enumerate(CHARTS):
-            self.query_one(f"#{name}", Chart).set_class(number == self._chart, "-chosen")
-
-    def on_resize(self) -> None:
-        """Offer the keys that fit the size."""
-        self.refresh_bindings()
+    def _choose_charts(self) -> None:
+        chosen = self._preferences.charts
+        self.charts.choose(chosen or default_charts(self.console_app.history))
 
     def action_next_chart(self) -> None:
-        """Show the next chart where there is room for one."""
-        self._chart = (self._chart + 1) % len(CHARTS)
-        self._show_chart()
+        """Show the next charts where there is no room for all."""
+        self.charts.next_page()
+
+    @work
+    async def action_choose_charts(self) -> None:
+        """Ask which charts to show."""
+        chosen: list[Kind] | None
+        chosen = await self.app.push_screen_wait(ChartDialog(self.charts.chosen))
+        if chosen is not None:
+            self._prefer(charts=tuple(chosen))
+            self._choose_charts()
+
+    def action_next_window(self) -> None:
+        """Let the charts go back further, or less far."""
+        window = self.charts.window
+        self.action_show_window(WINDOWS[(WINDOWS.index(window) + 1) % len(WINDOWS)])
+
+    def action_show_window(self, window: Window) -> None:
+        """Let the charts go back so far."""
+        self.charts.show_window(window)
+        self._prefer(window=window)
+
+    def maximise_chart(self, name: Kind) -> None:
+        """Show one chart alone."""
+        chart = self.query_one(f"#{name}", Chart)
+        chart.focus()
+        self.maximize(chart, container=False)
+
+    def _prefer(self, **values: object) -> None:
+        self._preferences = self._preferences.model_copy(update=values)
+        self._keep(self._preferences)
+
+    @work(exclusive=True, group="preferences")
+    async def _keep(self, preferences: ChartPreferences) -> None:
+        try:
+            await asyncio.to_thread(save_charts, preferences)
+        except PreferencesError as error:
+            self.console_app.happened("console", str(error), "warning")
 
     def action_open_log(self) -> None:
         """Open the log of the replica under the cursor."""
@@ -113,48 +157,7 @@ events at the bottom. Nothing here ends when you quit unless you say so.
         """Grey out what can't be done now."""
         if action == "next_chart":
             # Where all charts are seen there is no next one.
-            return self.has_class("-narrow") or self.has_class("-short")
+            return self.is_mounted and self.charts.has_more
         if action == "open_log":
             return True if self.console_app.live.status.replicas else None
         return super().check_action(action, parameters)
-
-
-def drawings(history: History, live: Live, slo: float | None) -> dict[str, Drawing]:
-    """Say what each chart shows."""
-    waiting = "press l to put load on the stack" if not live.absent else "press u, then l"
-    if live.load is None and live.open_sessions:
-        waiting = "known for loads started here: press l"
-    names = history.replicas()
-    gpu = history.knows("gpu_utilisation")
-    figure = "gpu_utilisation" if gpu else "cpu"
-    window = float(len(history))
-    return {
-        "latency": Drawing(
-            lines=[
-                Line(name, history.latency(index))
-                for index, name in enumerate(("p50", "p95", "p99"))
-            ],
-            empty=waiting,
-            limit=None if slo is None else ("SLO p95", slo),
-            lowest_top=0.5,
-            window=window,
-        ),
-        "distribution": Drawing(
-            lines=[Line(name, history.replica(name, "sessions")) for name in names],
-            empty="press u to bring the stack up",
-            lowest_top=2.0,
-            window=window,
-        ),
-        "words": Drawing(
-            lines=[Line("WER", history.wer())],
-            empty="known when the first session has ended" if live.load else waiting,
-            lowest_top=5.0,
-            window=window,
-        ),
-        "utilisation": Drawing(
-            lines=[Line(name, history.replica(name, figure, 100.0)) for name in names],
-            empty="press u to bring the stack up",
-            lowest_top=20.0,
-            window=window,
-        ),
-    }

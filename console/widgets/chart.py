@@ -1,81 +1,98 @@
-"""A live chart: drawn only when seen and only when its data changed."""
+"""A live chart: drawn only when seen and only when its data changed, row by row."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.geometry import Size
-from textual.widgets import Static
-from textual_plotext import PlotextPlot
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.actions import SkipAction
+from textual.binding import Binding, BindingType
+from textual.color import Color
+from textual.content import Content
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.style import Style as ContentStyle
+from textual.widget import Widget
 
-from console.history import Points, decimate
+from console.rendering.canvas import Run
+from console.rendering.colours import line_colours
+from console.rendering.drawing import Drawing, Line
+from console.rendering.plot import GAP, Picture, plot
 
-COLOURS = ("cyan", "orange+", "magenta+", "green+", "blue+", "yellow+", "red+", "white")
-MARKERS = ("dot", "x", "*", "+", "o", "#")
-FINE = "braille"
-"""For a line that is alone: finer than a cell. Beside others it would lie beside its own value."""
-"""Lines differ in colour and in marker: colour alone tells some people nothing."""
+__all__ = ["Chart", "Drawing", "Line"]
 
-
-_NEAR = 4.0
-_GONE = 5.0
-"""Seconds without a value after which a live line is named no more."""
-_WINDOWS = (30, 60, 120, 300, 600, 1800, 3600)
-"""Seconds that the time axis may span."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a chart."""
-
-    name: str
-    points: Points
+_FAR = 10
+"""Columns that the cursor moves by with the shift key held."""
 
 
-@dataclass(frozen=True, slots=True)
-class Drawing:
-    """What a chart shows."""
+class Chart(Widget, can_focus=True):
+    """A titled chart over time, or over client counts, with a cursor that reads values off."""
 
-    lines: Sequence[Line]
-    empty: str
-    """Said in place of a chart without data."""
-    limit: tuple[str, float] | None = None
-    """A level line and its name, such as the SLO."""
-    lowest_top: float = 1.0
-    """The y axis reaches at least up to here."""
-    window: float = 0.0
-    """Seconds that the time axis spans at least, so that charts beside each other agree."""
-    since: bool = False
-    """Times count from a start; otherwise back from now."""
-    clients: Sequence[int] = ()
-    """Client counts, where the lines go over those instead of over time."""
-
-
-class Chart(Vertical):
-    """A titled chart over time, or over client counts."""
-
+    ALLOW_MAXIMIZE = True
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "chart--axis",
+        "chart--grid",
+        "chart--limit",
+        "chart--cursor",
+    }
     DEFAULT_CSS = """
-    Chart { height: 1fr; border: round $surface-lighten-2; border-title-color: $text;
-        border-subtitle-color: $text-muted; padding: 0; }
-    Chart > PlotextPlot { height: 1fr; }
-    Chart > .empty { height: 1fr; content-align: center middle; color: $text-muted; }
+    Chart {
+        height: 1fr; border: round $surface-lighten-2; border-title-color: $text;
+        border-subtitle-color: $text-muted; padding: 0;
+    }
+    Chart:focus { border: round $primary; }
+    Chart.-plain { border: ascii $surface-lighten-2; }
+    Chart.-plain:focus { border: ascii $primary; }
+    Chart > .chart--axis { color: $text-muted; }
+    Chart > .chart--grid { color: $foreground 25%; }
+    Chart > .chart--limit { color: $text-error; }
+    Chart > .chart--cursor { color: $text; text-style: bold; }
     """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "left",
+            "move(-1)",
+            "Read values",
+            key_display="←/→",
+            id="chart.left",
+            tooltip="Move the cursor; with shift by ten columns",
+        ),
+        Binding("right", "move(1)", "Cursor right", id="chart.right", show=False),
+        Binding("shift+left", f"move(-{_FAR})", "Far left", id="chart.far_left", show=False),
+        Binding("shift+right", f"move({_FAR})", "Far right", id="chart.far_right", show=False),
+        Binding("escape", "end_cursor", "End the cursor", id="chart.end", show=False),
+        Binding(
+            "m,enter",
+            "maximise",
+            "Maximise",
+            key_display="m",
+            id="chart.maximise",
+            tooltip="This chart alone, and back",
+        ),
+    ]
 
     def __init__(self, title: str, *, id: str) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
         self.border_title = title
-        self._drawing: Drawing | None = None
+        self._drawing = Drawing(lines=(), empty="")
         self._new = False
         self._drawn_for = Size()
         """Size of the plot when it was drawn last: how many points are drawn depends on it."""
+        self._picture: Picture | None = None
+        self._strips: dict[int, Strip] = {}
+        self._legend: Sequence[Run] = ()
+        self._colours: tuple[str, ...] = ()
+        self._cursor: float | None = None
+        """Where the cursor stands: a moment stays where it is while time goes on."""
+        self._hovered: float | None = None
+        self._plain = False
 
-    def compose(self) -> ComposeResult:
-        """Lay out the plot and the words in its place."""
-        yield PlotextPlot()
-        yield Static("", classes="empty", markup=False)
+    def on_mount(self) -> None:
+        """See what the terminal can show; an app that doesn't say has Unicode."""
+        self._plain = getattr(self.app, "ascii_only", False)
+        self.set_class(self._plain, "-plain")
 
     def show(self, drawing: Drawing) -> None:
         """Take in new data; it is drawn when ``redraw`` is called."""
@@ -85,98 +102,172 @@ class Chart(Vertical):
     @property
     def stale(self) -> bool:
         """Whether what is drawn is not what was last shown, for the size that there is."""
-        plot = self.query_one(PlotextPlot)
-        return self._new or (plot.display and plot.size != self._drawn_for)
+        return self._new or self.size != self._drawn_for
 
     def redraw(self) -> None:
-        """Draw what was last shown."""
+        """Draw what was last shown; only rows that are not as before go to the terminal."""
         self._new = False
-        plot, empty = self.query_one(PlotextPlot), self.query_one(".empty", Static)
-        drawing = self._drawing or Drawing(lines=(), empty="")
-        lines = [line for line in drawing.lines if line.points[0]]
-        plot.display, empty.display = bool(lines), not lines
-        if not lines:
-            empty.update(drawing.empty)
+        self._drawn_for = size = self.size
+        before = self._picture
+        drawing = self._drawing
+        if not drawing.shown or not size:
+            self._picture, self._legend = None, ()
             self.border_subtitle = ""
+            self.refresh()
             return
-        self._drawn_for = plot.size
-        if not plot.size:
-            return  # it is not laid out yet
-        self._draw(plot, lines, drawing)
-        plot.refresh()
-
-    def _draw(self, plot: PlotextPlot, lines: Sequence[Line], drawing: Drawing) -> None:
-        figure = plot.plt
-        figure.clear_figure()
-        columns = max(10, plot.size.width - 8)
-        top = drawing.lowest_top
-        for number, line in enumerate(lines):
-            alone = len(lines) == 1
-            times, values = decimate(line.points, columns)
-            top = max(top, *values)
-            figure.plot(
-                times,
-                values,
-                color=COLOURS[number % len(COLOURS)],
-                marker=FINE if alone else MARKERS[number % len(MARKERS)],
-            )
-        if drawing.limit is not None and drawing.limit[1] <= _NEAR * top:
-            # A limit far above the data would press it flat: then only the legend names it.
-            figure.hline(drawing.limit[1], "red")
-            top = max(top, drawing.limit[1] * 1.1)
-        _scale_levels(figure, top, height=plot.size.height)
-        if drawing.clients:
-            _scale_clients(figure, drawing.clients)
+        picture = plot(drawing, size.width, size.height, plain=self._plain, cursor=self._where())
+        self._picture = picture
+        colours = self._choose_colours()
+        if before is None or len(before.rows) != len(picture.rows) or colours != self._colours:
+            self._colours = colours
+            self._legend = ()
+            self._strips.clear()
+            self.refresh()
         else:
-            longest = max(abs(time) for line in lines for time in line.points[0])
-            _scale_time(figure, max(drawing.window, longest), since=drawing.since)
-        self.border_subtitle = self._legend(lines, drawing)
+            self._refresh_changed(before, picture)
+        if picture.legend != self._legend:
+            self._legend = picture.legend
+            self.border_subtitle = Content(GAP).join(
+                Content.styled(words, self._content_style(role)) for words, role in picture.legend
+            )
 
-    def _legend(self, lines: Sequence[Line], drawing: Drawing) -> str:
-        """Name the lines in the border, where they cover no data."""
-        signs = {FINE: "━", "dot": "•"}
-        names = []
-        for number, line in enumerate(lines[:8]):
-            if not drawing.since and not drawing.clients and line.points[0][-1] < -_GONE:
-                continue  # its last value is not the present one
-            marker = FINE if len(lines) == 1 else MARKERS[number % len(MARKERS)]
-            names.append(f"{signs.get(marker, marker)} {line.name} {line.points[1][-1]:.3g}")
-        if drawing.limit is not None:
-            names.append(f"─ {drawing.limit[0]} {drawing.limit[1]:g}")
-        return "  ".join(names)
+    def _refresh_changed(self, before: Picture, picture: Picture) -> None:
+        left, top = self.gutter.left, self.gutter.top
+        changed = []
+        for number, (old, new) in enumerate(zip(before.rows, picture.rows, strict=True)):
+            if old != new:
+                self._strips.pop(number, None)
+                changed.append(Region(left, top + number, self.size.width, 1))
+        if changed:
+            self.refresh(*changed)
+
+    # --- rows with colours ----------------------------------------------------------------------
+
+    def render_line(self, y: int) -> Strip:
+        """Return a row of the plot."""
+        picture = self._picture
+        if picture is None:
+            return self._empty_line(y)
+        if y >= len(picture.rows):
+            return Strip.blank(self.size.width, self.rich_style)
+        strip = self._strips.get(y)
+        if strip is None:
+            strip = Strip([Segment(text, self._style(role)) for text, role in picture.rows[y]])
+            self._strips[y] = strip
+        return strip
+
+    def _empty_line(self, y: int) -> Strip:
+        """Draw the words in place of a chart without data, in the middle."""
+        width, height = self.size
+        words = self._drawing.empty
+        if self._plain:
+            words = words.encode("ascii", "replace").decode()
+        lines = Content(words).wrap(max(1, width - 2)) if words else []
+        number = y - (height - len(lines)) // 2
+        if not 0 <= number < len(lines):
+            return Strip.blank(width, self.rich_style)
+        text = lines[number].plain.strip()
+        return Strip([Segment(text.center(width), self._style("axis"))])
+
+    def _choose_colours(self) -> tuple[str, ...]:
+        app = self.app
+        return line_colours(
+            dark=app.current_theme.dark,
+            sixteen=app.console.color_system == "standard",
+            named=app.native_ansi_color,
+        )
+
+    def _style(self, role: str) -> Style:
+        if role.startswith("line") and self._colours:
+            colour = self._colours[int(role[4:]) % len(self._colours)]
+            return self.rich_style + _line_style(colour)
+        name = f"chart--{role}"
+        if name not in self.COMPONENT_CLASSES:
+            return self.rich_style
+        return self.get_component_rich_style(name)
+
+    def _content_style(self, role: str) -> ContentStyle:
+        # Without its background: the border has its own.
+        style = self._style(role)
+        return ContentStyle.from_rich_style(Style(color=style.color, bold=style.bold))
+
+    def notify_style_update(self) -> None:
+        """Take the colours of another theme."""
+        super().notify_style_update()
+        self._strips.clear()
+
+    # --- the cursor -----------------------------------------------------------------------------
+
+    @property
+    def _origin(self) -> float:
+        return self._drawing.now if self._drawing.live else 0.0
+
+    def _where(self) -> float | None:
+        """Return where the cursor is to be drawn; ends it where time has left it behind."""
+        place = self._hovered if self._hovered is not None else self._cursor
+        return None if place is None else place - self._origin
+
+    @property
+    def has_cursor(self) -> bool:
+        """Whether values are being read off."""
+        return self._cursor is not None or self._hovered is not None
+
+    def action_move(self, columns: int) -> None:
+        """Move the cursor; the first time it begins at the newest values."""
+        picture = self._picture
+        if picture is None:
+            return
+        step = (picture.right - picture.left) / max(1, picture.columns - 1)
+        if self._cursor is None:
+            place = picture.right
+        else:
+            place = self._cursor - self._origin + columns * step
+        place = min(picture.right, max(picture.left, place))
+        self._cursor = place + self._origin
+        self._hovered = None
+        self.redraw()
+
+    def action_end_cursor(self) -> None:
+        """Show the newest values again."""
+        if not self.has_cursor:
+            raise SkipAction
+        self._cursor = self._hovered = None
+        self.redraw()
+
+    def action_maximise(self) -> None:
+        """Show this chart alone, or all again."""
+        if self.screen.maximized is self:
+            self.screen.minimize()
+        else:
+            self.screen.maximize(self, container=False)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Read off the values under the mouse."""
+        picture = self._picture
+        if picture is None:
+            return
+        column = int(event.x) - self.gutter.left
+        inside = picture.first <= column < picture.first + picture.columns
+        place = picture.value_at(column) + self._origin if inside else None
+        if place != self._hovered:
+            self._hovered = place
+            # Once for all the moves that are waiting.
+            self._new = True
+            self.call_after_refresh(self._redraw_if_new)
+
+    def on_leave(self) -> None:
+        """Show the newest values again."""
+        if self._hovered is not None:
+            self._hovered = None
+            self.redraw()
+
+    def _redraw_if_new(self) -> None:
+        if self._new:
+            self.redraw()
 
 
-def _scale_time(figure: Any, longest: float, *, since: bool) -> None:
-    """Give the time axis round numbers."""
-    window = next((window for window in _WINDOWS if window >= longest), longest)
-    first, last = (0.0, window) if since else (-window, 0.0)
-    figure.xlim(first, last)
-    times = [first + window * part / 3 for part in range(4)]
-    figure.xticks(times, ["now" if not since and not time else f"{time:.0f} s" for time in times])
-
-
-def _scale_clients(figure: Any, clients: Sequence[int]) -> None:
-    """Mark the counts that were played, as far as their numbers don't touch."""
-    last = max(clients)
-    figure.xlim(0, last)
-    marked = [last]
-    for count in sorted(set(clients), reverse=True):
-        if marked[-1] - count >= last / 10:
-            marked.append(count)
-    figure.xticks(marked, [str(count) for count in marked])
-
-
-def _scale_levels(figure: Any, top: float, *, height: int) -> None:
-    """Give the vertical axis round numbers from 0 on."""
-    # Where two levels would fall on one row, plotext draws one of them by chance.
-    step = _round_step(top, 4 if height > 10 else 3 if height > 7 else 1)
-    levels = [step * number for number in range(int(top / step + 1e-9) + 2)]
-    figure.ylim(0, levels[-1])
-    figure.yticks(levels, [f"{level:g}" for level in levels])
-
-
-def _round_step(top: float, steps: int) -> float:
-    """Return the smallest of 1, 2, 5, 10, … that reaches ``top`` in so many steps."""
-    least = top / steps
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least - 1e-12)
+@cache
+def _line_style(colour: str) -> Style:
+    if colour.startswith("#"):
+        return Style(color=Color.parse(colour).rich_color)
+    return Style(color=colour)

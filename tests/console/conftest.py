@@ -29,6 +29,9 @@ def _plain_environment(
         monkeypatch.delenv(name, raising=False)
     # Whatever plans the person keeps who runs the tests.
     monkeypatch.setenv("WHISPERCTL_CONFIG_DIR", str(tmp_path_factory.mktemp("config")))
+    # Charts look at what was chosen before.
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("WHISPERCTL_STATE_DIR", str(tmp_path_factory.mktemp("state")))
 
 
 @pytest.fixture
