@@ -113,6 +113,8 @@ def _time_axis(
     """Give the time axis a round span and round marks."""
     hours = math.ceil(longest / 3600) * 3600.0
     span = float(next((span for span in _SPANS if span >= longest - 1), hours))
+    if since:
+        span = max(1.0, longest)  # it is over: the axis need not keep still
     step = next((step for step in _TIME_STEPS if span / step <= marks), _TIME_STEPS[-1])
     times = range(0, int(span) + 1, step)
     unit, name = next(((u, n) for u, n in _UNITS if step % u == 0), (1, "s"))

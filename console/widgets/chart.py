@@ -100,6 +100,11 @@ class Chart(Widget, can_focus=True):
         self._new = True
 
     @property
+    def picture(self) -> Picture | None:
+        """What is drawn; None where words stand in its place."""
+        return self._picture
+
+    @property
     def stale(self) -> bool:
         """Whether what is drawn is not what was last shown, for the size that there is."""
         return self._new or self.size != self._drawn_for
@@ -132,12 +137,11 @@ class Chart(Widget, can_focus=True):
             )
 
     def _refresh_changed(self, before: Picture, picture: Picture) -> None:
-        left, top = self.gutter.left, self.gutter.top
         changed = []
         for number, (old, new) in enumerate(zip(before.rows, picture.rows, strict=True)):
             if old != new:
                 self._strips.pop(number, None)
-                changed.append(Region(left, top + number, self.size.width, 1))
+                changed.append(Region(0, number, self.size.width, 1))
         if changed:
             self.refresh(*changed)
 

@@ -289,3 +289,21 @@ async def test_another_theme_changes_the_colours() -> None:
         chart.redraw()
         await pilot.pause()
         assert str(chart.border_subtitle) != dark
+
+
+async def test_only_rows_that_changed_are_drawn_anew_and_none_is_left_old() -> None:
+    app = ChartApp()
+    async with app.run_test(size=(80, 20)) as pilot:
+        chart = app.query_one(Chart)
+        times = [float(-second) for second in range(60, -1, -1)]
+        for value in (3.0, 1.0, 2.0):
+            # The last value stays: else the words in the border change, and with them all is drawn.
+            values = [value] * 60 + [2.0]
+            chart.show(Drawing([Line("1", (times, values))], "", lowest_top=3.0))
+            chart.redraw()
+            await pilot.pause()
+            strips = chart.render_lines(chart.outer_size.region)
+            rows = [strip.text[1:-1] for strip in strips[1:-1]]
+            picture = chart.picture
+            assert picture is not None
+            assert rows == [row.ljust(chart.size.width) for row in text_of(picture)]
