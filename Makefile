@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(shell command -v uv 2>/dev/null)
 
-.PHONY: help venv dev demo test check format bench bench-load bench-intervals bench-replica \
+.PHONY: help venv dev demo test check format bench bench-console bench-load bench-intervals bench-replica \
 	bench-telemetry soak-replica pictures clean lock
 
 help: ## Show what there is
@@ -62,6 +62,9 @@ format: dev ## Put the code into its form
 
 bench: venv ## How many clients this machine's load generator drives
 	$(BIN)/whisperctl calibrate
+
+bench-console: venv ## What drawing the console costs: the longest frame, CPU, idle CPU
+	$(BIN)/python -m benchmarks.console $(BENCH_ARGUMENTS)
 
 bench-intervals: venv ## How often the intervals of a comparison are wrong
 	$(BIN)/python -m benchmarks.intervals $(BENCH_ARGUMENTS)

@@ -5,6 +5,7 @@ frozen snapshot, ``live``, which the screens draw. Nothing here blocks the event
 """
 
 import asyncio
+import gc
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -53,6 +54,8 @@ from stack.status import GpuSample, StackState, StackStatus
 _STATUS_INTERVAL: Final = 0.5
 _SAMPLE_INTERVAL: Final = 1.0
 _HAPPENINGS_KEPT: Final = 200
+_SETTLED: Final = 5.0
+"""Seconds after which all that a console needs has been made."""
 
 
 class WhisperctlApp(OrderlyApp):
@@ -138,6 +141,9 @@ class WhisperctlApp(OrderlyApp):
         self._prefer()
         self._follow_status()
         self._sample()
+        if not self.is_headless:
+            # What there is by then stays: collecting it again and again would take frames.
+            self.set_timer(_SETTLED, gc.freeze)
         if self._demonstration is not None:
             self.run_worker(self._demonstration.play(), group="demo")
 

@@ -264,31 +264,25 @@ def decimate(points: Points, columns: int) -> Points:
     times, values = points
     if len(times) <= 2 * columns or columns < 1:
         return points
-    width = (times[-1] - times[0]) / columns or 1.0
-    kept_times: list[float] = []
-    kept_values: list[float] = []
-    end = times[0] + width
-    begin = 0
-    for index in range(1, len(times) + 1):
-        if index < len(times) and times[index] < end:
-            continue
-        if index == len(times) or begin < index:
-            for one in _extremes(values, begin, index):
-                kept_times.append(times[one])
-                kept_values.append(values[one])
-            begin = index
-        if index < len(times):
-            column = int((times[index] - times[0]) / width) + 1
-            end = times[0] + width * column if column < columns else math.inf
-    return kept_times, kept_values
-
-
-def _extremes(values: list[float], begin: int, end: int) -> list[int]:
-    """Return where the least, the greatest and the first gap of a column are, in order."""
-    gap = next((one for one in range(begin, end) if math.isnan(values[one])), None)
-    known = [one for one in range(begin, end) if not math.isnan(values[one])]
-    found = {gap} if gap is not None else set()
-    if known:
-        found.add(min(known, key=values.__getitem__))
-        found.add(max(known, key=values.__getitem__))
-    return sorted(found)
+    start = times[0]
+    width = (times[-1] - start) / columns or 1.0
+    kept: list[int] = []
+    end = start + width
+    low = high = gap = -1
+    for index, (time, value) in enumerate(zip(times, values, strict=True)):
+        if time >= end:
+            kept += sorted({low, high, gap})
+            low = high = gap = -1
+            column = int((time - start) / width) + 1
+            end = start + width * column if column < columns else math.inf
+        if value != value:  # noqa: PLR0124 - a gap, which is not equal to itself
+            gap = index if gap < 0 else gap
+        elif low < 0:
+            low = high = index
+        elif value < values[low]:
+            low = index
+        elif value > values[high]:
+            high = index
+    kept += sorted({low, high, gap})
+    found = [index for index in kept if index >= 0]
+    return [times[index] for index in found], [values[index] for index in found]

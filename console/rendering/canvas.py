@@ -5,7 +5,6 @@ they have: what lies under a line is seen. A sign of each line stands on it ever
 other columns than the signs of the others.
 """
 
-import math
 from collections.abc import Sequence
 
 from console.rendering.drawing import PLAIN_MARKERS, marker_of
@@ -58,36 +57,34 @@ class Canvas:
 
     def _spans(self, xs: Sequence[float], ys: Sequence[float]) -> dict[int, tuple[int, int]]:
         """Return the lowest and highest dot of a line in each column of dots."""
-        spans: dict[int, tuple[int, int]] = {}
-
-        def touch(x: int, one: int, other: int) -> None:
-            low, high = (one, other) if one <= other else (other, one)
-            if x in spans:
-                before = spans[x]
-                low, high = min(low, before[0]), max(high, before[1])
-            spans[x] = (low, high)
-
+        lows: dict[int, int] = {}
+        highs: dict[int, int] = {}
         last_x, last_y = self.wide - 1, self.high - 1
-        before: tuple[int, int] | None = None
+        x0 = y0 = -1
         for part, level in zip(xs, ys, strict=True):
-            if math.isnan(level) or not 0.0 <= part <= 1.0:
-                before = None
+            if level != level or not 0.0 <= part <= 1.0:  # noqa: PLR0124 - not a number
+                x0 = -1
                 continue
             x = round(part * last_x)
             y = min(last_y, max(0, round(level * last_y)))
-            if before is None or before[0] == x:
-                touch(x, y if before is None else before[1], y)
-            else:
-                x0, y0 = before
+            start = y if x0 < 0 else y0
+            if 0 <= x0 < x:
                 slope = (y - y0) / (x - x0)
-                start = y0
                 for column in range(x0, x):
                     end = round(y0 + slope * (column + 0.5 - x0))
-                    touch(column, start, end)
+                    low, high = (start, end) if start <= end else (end, start)
+                    if low < lows.get(column, self.high):
+                        lows[column] = low
+                    if high > highs.get(column, -1):
+                        highs[column] = high
                     start = end
-                touch(x, start, y)
-            before = (x, y)
-        return spans
+            low, high = (start, y) if start <= y else (y, start)
+            if low < lows.get(x, self.high):
+                lows[x] = low
+            if high > highs.get(x, -1):
+                highs[x] = high
+            x0, y0 = x, y
+        return {x: (low, highs[x]) for x, low in lows.items()}
 
     def sign(self, column: int, row: int, text: str, role: str) -> None:
         """Put a character over whatever is in a cell."""

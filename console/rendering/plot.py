@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from console.history import decimate
 from console.rendering.canvas import Canvas, Run
@@ -57,7 +57,12 @@ def plot(
     drawing: Drawing, width: int, height: int, *, plain: bool = False, cursor: float | None = None
 ) -> Picture:
     """Draw a chart of so many columns and rows, with a cursor at a horizontal value."""
+    # What is read off comes from all points, what is drawn from two a column.
     names = Names(drawing, plain=plain)
+    drawing = replace(
+        drawing,
+        lines=[Line(line.name, decimate(line.points, max(2, width))) for line in drawing.lines],
+    )
     frame = _Frame(drawing, names, width, height, cursor)
     canvas = Canvas(frame.columns, frame.rows, plain=plain)
     bounds = frame.axes
@@ -65,7 +70,7 @@ def plot(
     ends: dict[int, int] = {}
     lines = drawing.shown
     for place, (number, line) in enumerate(lines):
-        xs, ys = _scaled(line, bounds, canvas.wide // (1 if plain else 2))
+        xs, ys = _scaled(line, bounds)
         middle = canvas.line(number, xs, ys)
         if middle:
             ends[number] = middle[max(middle)]
@@ -196,9 +201,9 @@ class _Frame:
         return "".join(row)
 
 
-def _scaled(line: Line, bounds: Axes, columns: int) -> tuple[list[float], list[float]]:
+def _scaled(line: Line, bounds: Axes) -> tuple[list[float], list[float]]:
     """Return a line's points as fractions of the field."""
-    times, values = decimate(line.points, max(2, columns))
+    times, values = line.points
     span = (bounds.right - bounds.left) or 1.0
     left, top = bounds.left, bounds.top
     return [(time - left) / span for time in times], [value / top for value in values]

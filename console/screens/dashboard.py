@@ -10,6 +10,7 @@ from textual.containers import Vertical
 from textual.widgets import DataTable, Footer
 
 from console.chart_choice import ChartPreferences, PreferencesError, load_charts, save_charts
+from console.commands import possible
 from console.live import Live
 from console.rendering.live_charts import WINDOWS, Kind, Window, default_charts
 from console.screens.chart_commands import ChartCommands
@@ -62,6 +63,8 @@ you say so.
     def __init__(self) -> None:
         super().__init__()
         self._preferences = ChartPreferences()
+        self._can: object = None
+        """What could be done when the footer was made."""
 
     def compose(self) -> ComposeResult:
         """Lay out the screen."""
@@ -91,14 +94,26 @@ you say so.
         """The charts."""
         return self.query_one(ChartGrid)
 
+    def on_screen_resume(self) -> None:
+        """Catch up on what happened while another screen was shown."""
+        super().on_screen_resume()
+        if self.query(Events):
+            self._show(self.console_app.live)
+
     def _show(self, live: Live) -> None:
+        if self not in self.app.screen_stack:
+            return  # drawing what nobody sees costs as much
         self.query_one(StackBar).show(live)
         self.query_one(ReplicaTable).show(live)
         self.query_one(CardBar).show(live)
         self.query_one(LoadBar).show(live)
         self.query_one(Events).show(live)
         self._choose_charts()
-        self.refresh_bindings()
+        # The footer is made anew each time: only when other keys can be pressed.
+        can = (possible(live), bool(live.status.replicas))
+        if can != self._can:
+            self._can = can
+            self.refresh_bindings()
 
     def _choose_charts(self) -> None:
         chosen = self._preferences.charts

@@ -6,11 +6,12 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.events import Resize
-from textual.widgets import Label, ProgressBar, RichLog, Static
+from textual.widgets import ProgressBar, RichLog, Static
 
 from console.live import Happening, Live
 from console.rendering.cards import card_lines
 from console.rendering.stack_lines import progress_line, stack_line
+from console.widgets.still import Still
 from loadtest.figures import Unit, format_figure
 from loadtest.verdict import clients_text
 
@@ -54,13 +55,19 @@ class StackBar(Static):
 class CardBar(Static):
     """The machine's cards, a line each; nothing where there is none."""
 
+    _lines = 0
+
     def show(self, live: Live) -> None:
         """Show a snapshot."""
         self.display = bool(live.cards)
         if live.cards:
             most = _CARDS_SHORT if self.screen.has_class("-short") else _CARDS
             wide = not self.screen.has_class("-narrow")
-            self.update(card_lines(live.cards, live.samples, wide=wide, most=most))
+            lines = min(len(live.cards), most)
+            # The rest of the screen moves only when there are more lines, or fewer.
+            shown = card_lines(live.cards, live.samples, wide=wide, most=most)
+            self.update(shown, layout=lines != self._lines)
+            self._lines = lines
 
 
 class LoadBar(Horizontal):
@@ -68,7 +75,7 @@ class LoadBar(Horizontal):
 
     DEFAULT_CSS = """
     LoadBar { height: 1; }
-    LoadBar > Label { width: auto; }
+    LoadBar > #load-step { width: auto; }
     LoadBar > ProgressBar { width: 22; margin: 0 1; }
     LoadBar > ProgressBar Bar { width: 1fr; }
     LoadBar > #load-figures { width: 1fr; }
@@ -76,9 +83,9 @@ class LoadBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Lay out words, bar and figures."""
-        yield Label("", id="load-step", markup=False)
+        yield Still("", id="load-step", markup=False)
         yield ProgressBar(show_eta=False, show_percentage=False)
-        yield Static("", id="load-figures", markup=False)
+        yield Still("", id="load-figures", markup=False)
 
     def show(self, live: Live) -> None:
         """Show a snapshot."""
@@ -88,14 +95,14 @@ class LoadBar(Horizontal):
             hint = "no load" if live.absent else "no load: press l to start a series"
             if live.open_sessions:
                 hint = f"{live.open_sessions} talking, from elsewhere; l starts a series here"
-            self.query_one("#load-step", Label).update(hint)
-            self.query_one("#load-figures", Static).update("")
+            self.query_one("#load-step", Still).say(hint)
+            self.query_one("#load-figures", Still).say("")
             return
         word = "stopping" if load.stopping else f"step {load.step}/{load.steps or '?'}"
-        self.query_one("#load-step", Label).update(f"load {word}: {clients_text(load.clients)}")
+        self.query_one("#load-step", Still).say(f"load {word}: {clients_text(load.clients)}")
         bar.update(total=max(load.expected, 0.1), progress=min(load.elapsed, load.expected))
         failed = f"  ✖ {load.failed} failed" if load.failed else ""
-        self.query_one("#load-figures", Static).update(
+        self.query_one("#load-figures", Still).say(
             f"{load.elapsed:.0f}/{load.expected:.0f} s  {load.sessions} talking, "
             f"{load.finished} done{failed}  WER {format_figure(load.wer, Unit.FRACTION)}"
         )

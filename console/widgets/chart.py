@@ -82,6 +82,7 @@ class Chart(Widget, can_focus=True):
         """Size of the plot when it was drawn last: how many points are drawn depends on it."""
         self._picture: Picture | None = None
         self._strips: dict[int, Strip] = {}
+        self._styles: dict[str, Style] = {}
         self._legend: Sequence[Run] = ()
         self._colours: tuple[str, ...] = ()
         self._cursor: float | None = None
@@ -126,6 +127,7 @@ class Chart(Widget, can_focus=True):
         if before is None or len(before.rows) != len(picture.rows) or colours != self._colours:
             self._colours = colours
             self._legend = ()
+            self._styles.clear()
             self._strips.clear()
             self.refresh()
         else:
@@ -153,7 +155,7 @@ class Chart(Widget, can_focus=True):
         if picture is None:
             return self._empty_line(y)
         if y >= len(picture.rows):
-            return Strip.blank(self.size.width, self.rich_style)
+            return Strip.blank(self.size.width, self._style(""))
         strip = self._strips.get(y)
         if strip is None:
             strip = Strip([Segment(text, self._style(role)) for text, role in picture.rows[y]])
@@ -169,7 +171,7 @@ class Chart(Widget, can_focus=True):
         lines = Content(words).wrap(max(1, width - 2)) if words else []
         number = y - (height - len(lines)) // 2
         if not 0 <= number < len(lines):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, self._style(""))
         text = lines[number].plain.strip()
         return Strip([Segment(text.center(width), self._style("axis"))])
 
@@ -182,13 +184,18 @@ class Chart(Widget, can_focus=True):
         )
 
     def _style(self, role: str) -> Style:
-        if role.startswith("line") and self._colours:
-            colour = self._colours[int(role[4:]) % len(self._colours)]
-            return self.rich_style + _line_style(colour)
-        name = f"chart--{role}"
-        if name not in self.COMPONENT_CLASSES:
-            return self.rich_style
-        return self.get_component_rich_style(name)
+        style = self._styles.get(role)
+        if style is None:
+            name = f"chart--{role}"
+            if role.startswith("line") and self._colours:
+                colour = self._colours[int(role[4:]) % len(self._colours)]
+                style = self.rich_style + _line_style(colour)
+            elif name in self.COMPONENT_CLASSES:
+                style = self.get_component_rich_style(name)
+            else:
+                style = self.rich_style
+            self._styles[role] = style
+        return style
 
     def _content_style(self, role: str) -> ContentStyle:
         # Without its background: the border has its own.
@@ -198,6 +205,7 @@ class Chart(Widget, can_focus=True):
     def notify_style_update(self) -> None:
         """Take the colours of another theme."""
         super().notify_style_update()
+        self._styles.clear()
         self._strips.clear()
 
     # --- the cursor -----------------------------------------------------------------------------

@@ -19,6 +19,8 @@ _SHAPE: Final = 4.0
 """Columns for each row that a chart looks best with."""
 _TICK: Final = 0.15
 """Seconds between two redraws, of one chart each, so that none holds the console up."""
+_QUIET: Final = 3
+"""Seconds between two redraws of a chart while nobody talks."""
 
 
 class ChartGrid(Grid):
@@ -152,7 +154,11 @@ class ChartGrid(Grid):
             self._draw(min(due, key=lambda chart: self._drawn.get(chart.id or "", -1)))
 
     def _is_due(self, chart: Chart) -> bool:
-        return chart.stale or self._drawn.get(chart.id or "", -1) != self._history.seconds
+        if chart.stale:
+            return True
+        age = self._history.seconds - self._drawn.get(chart.id or "", -_QUIET)
+        live = self._live()
+        return age >= (1 if live.load is not None or live.open_sessions else _QUIET)
 
     def _draw(self, chart: Chart) -> None:
         name = chart.id or ""
