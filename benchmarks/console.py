@@ -26,6 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
+from benchmarks import console_plots
 from benchmarks.console_parts import PaperController, PaperEngine, fill
 from console.app import WhisperctlApp
 from console.preferences import ChartPreferences, save_charts
@@ -263,6 +264,8 @@ def main() -> int:
             costs.append((size, scene, measure(scene, size, options.seconds)))
             print(f"{size[0]}x{size[1]} {scene}: {costs[-1][2]}", file=sys.stderr)
     print(table(costs))
+    print()
+    print(console_plots.table())
     slow = [scene for _, scene, cost in costs if cost.held_most_cpu > FRAME]
     dear = [size for size, scene, cost in costs if scene == "idle" and cost.cpu > IDLE]
     if slow:

@@ -94,7 +94,10 @@ class WhisperctlApp(OrderlyApp):
     ]
 
     live: reactive[Live] = reactive(
-        Live(StackStatus(name="–", state=StackState.ABSENT)), init=False, always_update=True
+        Live(StackStatus(name="–", state=StackState.ABSENT)),
+        init=False,
+        always_update=True,
+        repaint=False,  # the screens show what changed; otherwise all of it is drawn each time
     )
 
     def __init__(

@@ -151,7 +151,9 @@ class _Frame:
         self.axes = bounds = axes(drawing, width=width, height=height)
         self.left = max(len(label) for _, label in bounds.up) + 1
         several = len(drawing.shown) > 1
-        present = [number for number, line in drawing.shown if drawing.is_present(line)]
+        # By all points: the last of those that are drawn may be older.
+        whole = names.drawing
+        present = [number for number, line in whole.shown if whole.is_present(line)]
         room = max((len(names.short[number]) for number in present), default=0) + 2
         self.ends = present if several and width >= _ENDS_FROM and room <= _ENDS_MOST else []
         self.right = room if self.ends else 0

@@ -66,6 +66,9 @@ class ChartGrid(Grid):
         self._chosen = tuple(chosen)
         self._first = 0
         order = {name: number for number, name in enumerate(self._chosen)}
+        large = self.screen.maximized
+        if isinstance(large, Chart) and large.id not in order:
+            self.screen.minimize()
         self.sort_children(key=lambda chart: order.get(chart.id, len(order)))  # type: ignore[call-overload]
         self.arrange_charts()
 
@@ -103,7 +106,7 @@ class ChartGrid(Grid):
         self.styles.grid_size_columns = columns
         self.styles.grid_size_rows = rows
         for chart in self.query_children(Chart):
-            chart.display = chart.id in shown
+            chart.display = chart.id in shown or chart is self.screen.maximized
             last = bool(shown) and chart.id == shown[-1]
             # No hole at the end of the last row.
             chart.styles.column_span = 1 + columns * rows - len(shown) if last else 1

@@ -188,6 +188,22 @@ async def test_a_chart_is_maximised_and_back(make_app: Apps, key: str) -> None:
         await until(pilot, lambda: isinstance(app.screen, LogsScreen))
 
 
+async def test_a_maximised_chart_that_is_no_longer_chosen_makes_room(make_app: Apps) -> None:
+    app = make_app()
+    async with running(app) as pilot:
+        await until(pilot, lambda: shown(app) == USUAL)
+        await pilot.press("tab", "m")
+        await until(pilot, lambda: app.screen.maximized is not None)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: not chart_of(app, "latency").stale)
+        assert chart_of(app, "latency").size.width == 78
+        await pilot.resize_terminal(140, 45)
+        await ask(pilot)
+        await pilot.press("space", "enter")
+        await until(pilot, lambda: shown(app) == USUAL[1:])
+        assert app.screen.maximized is None
+
+
 async def test_large_screens_show_all_and_v_goes_on_where_there_is_no_room(make_app: Apps) -> None:
     every = [kind.name for kind in KINDS]
     charts_file().parent.mkdir(parents=True)

@@ -157,6 +157,14 @@ def test_lines_that_are_the_same_are_all_seen() -> None:
     assert legend == "● p50 1  ▲ p95 1  ◆ p99 1"
 
 
+def test_lines_of_hours_have_their_names_at_their_ends() -> None:
+    times = [float(-second) for second in range(7200, -1, -1)]
+    lines = [Line(name, (times, [(25 - 7 * time) % 50 for time in times])) for name in ("1", "2")]
+    rows = text_of(plot(Drawing(lines, "", window=7200.0), 80, 12))
+    assert any(row.endswith("●1") for row in rows)
+    assert any(row.endswith("▲2") for row in rows)
+
+
 def test_no_line_crosses_a_gap() -> None:
     times = [-9.0, -8.0, -7.0, -7.0, -2.0, -1.0, 0.0]
     line = Line("p50", (times, [1.0, 1.0, 1.0, math.nan, 1.0, 1.0, 1.0]))
