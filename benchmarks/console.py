@@ -100,7 +100,9 @@ class Stopwatch:
         Chart.redraw = timed_redraw  # type: ignore[assignment, method-assign]
 
 
-async def play(app: WhisperctlApp, scene: str, seconds: float, watch: Stopwatch) -> Cost:
+async def play(
+    app: WhisperctlApp, scene: str, seconds: float, watch: Stopwatch, warming: float
+) -> Cost:
     """Bring the scene about, and return what it costs."""
     if scene != "idle":
         app.loading.start(app.plan)
@@ -109,7 +111,7 @@ async def play(app: WhisperctlApp, scene: str, seconds: float, watch: Stopwatch)
     if scene == "maximised":
         chart = app.screen.query_one("#cpu", Chart)
         app.screen.maximize(chart, container=False)
-    await asyncio.sleep(WARMING)
+    await asyncio.sleep(warming)
     watch.running = True
     at, cpu = time.monotonic(), time.process_time()
     await asyncio.sleep(seconds)
@@ -128,7 +130,7 @@ async def play(app: WhisperctlApp, scene: str, seconds: float, watch: Stopwatch)
     )
 
 
-def child(scene: str, seconds: float, output: Path) -> int:
+def child(scene: str, seconds: float, warming: float, output: Path) -> int:
     """Run the console for one scene, in this terminal."""
     busy = scene != "idle"
     if busy:
@@ -148,7 +150,7 @@ def child(scene: str, seconds: float, output: Path) -> int:
     watch.install()
 
     async def measure() -> None:
-        cost = await play(app, scene, seconds, watch)
+        cost = await play(app, scene, seconds, watch, warming)
         await asyncio.to_thread(output.write_text, json.dumps(asdict(cost)))
         app.exit()
 
@@ -162,7 +164,7 @@ def child(scene: str, seconds: float, output: Path) -> int:
     return app.return_code or 0
 
 
-def measure(scene: str, size: tuple[int, int], seconds: float) -> Cost:
+def measure(scene: str, size: tuple[int, int], seconds: float, warming: float = WARMING) -> Cost:
     """Run one scene in a terminal of this size; raises RuntimeError when it does not end well."""
     main, other = pty.openpty()
     fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
@@ -184,7 +186,7 @@ def measure(scene: str, size: tuple[int, int], seconds: float) -> Cost:
         process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "benchmarks.console", "--child", scene),
-                *("--seconds", str(seconds), "--output", str(output)),
+                *("--seconds", str(seconds), "--warming", str(warming), "--output", str(output)),
             ],
             stdin=other,
             stdout=other,
@@ -202,7 +204,7 @@ def measure(scene: str, size: tuple[int, int], seconds: float) -> Cost:
         reader = threading.Thread(target=drain, daemon=True)
         reader.start()
         try:
-            process.wait(timeout=WARMING + seconds + 60)
+            process.wait(timeout=warming + seconds + 60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -211,7 +213,7 @@ def measure(scene: str, size: tuple[int, int], seconds: float) -> Cost:
         if not output.exists():
             raise RuntimeError(f"Scene {scene} did not end (exit code {process.returncode}).")
         values = json.loads(output.read_text())
-    values["written"] = written / (WARMING + seconds)
+    values["written"] = written / (warming + seconds)
     return Cost(**values)
 
 
@@ -251,18 +253,20 @@ def size_of(text: str) -> tuple[int, int]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=30.0, help="measured of each scene")
+    parser.add_argument("--warming", type=float, default=WARMING, help="seconds before that")
     parser.add_argument("--size", type=size_of, nargs="+", default=[(140, 45), (250, 70)])
     parser.add_argument("--scene", nargs="+", choices=list(SCENES), default=list(SCENES))
     parser.add_argument("--child", choices=list(SCENES), help=argparse.SUPPRESS)
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        return child(options.child, options.seconds, options.output)
+        return child(options.child, options.seconds, options.warming, options.output)
     costs = []
     for size in options.size:
         for scene in options.scene:
-            costs.append((size, scene, measure(scene, size, options.seconds)))
-            print(f"{size[0]}x{size[1]} {scene}: {costs[-1][2]}", file=sys.stderr)
+            cost = measure(scene, size, options.seconds, options.warming)
+            costs.append((size, scene, cost))
+            print(f"{size[0]}x{size[1]} {scene}: {cost}", file=sys.stderr)
     print(table(costs))
     print()
     print(console_plots.table())
