@@ -319,7 +319,7 @@ class Run(_Part):
     series_id: RunId
     label: str = ""
     note: str = ""
-    """What the person who made it wanted to remember."""
+    """What somebody wanted to remember of it, before or afterwards."""
     created_at: datetime = Field(default_factory=lambda: datetime.now(UTC))
     status: RunStatus
     test_configuration: TestConfiguration
@@ -335,6 +335,13 @@ class Run(_Part):
         """Whether there were more clients than the generator is known to drive."""
         limit = self.summary.calibrated_clients
         return limit is not None and self.test_configuration.num_clients > limit
+
+
+def served_model(run: Run) -> str | None:
+    """Return the model that the stack served, where the run knows its stack."""
+    replica = (run.test_configuration.stack or {}).get("replica")
+    model = replica.get("model") if isinstance(replica, dict) else None
+    return None if model is None else str(model)
 
 
 def run_json_schema() -> dict[str, Any]:

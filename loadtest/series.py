@@ -43,14 +43,19 @@ def series_capacity(runs: Iterable[Run]) -> SeriesCapacity:
     The majority of a count's runs decides: one that met the SLO once and missed it once is not good
     enough.
     """
+    return judged_capacity(
+        (run.test_configuration.num_clients, meets_slo(run))
+        for run in runs
+        if run.summary.slo is not None
+    )
+
+
+def judged_capacity(judged: Iterable[tuple[int, bool]]) -> SeriesCapacity:
+    """Return what client counts show of which each met its SLO, or missed it."""
     met: Counter[int] = Counter()
     misses: Counter[int] = Counter()
-    for run in runs:
-        clients = run.test_configuration.num_clients
-        if meets_slo(run):
-            met[clients] += 1
-        elif run.summary.slo is not None:
-            misses[clients] += 1
+    for clients, good_enough in judged:
+        (met if good_enough else misses)[clients] += 1
     missed = {clients for clients, count in misses.items() if count >= met[clients]}
     met = Counter({clients: count for clients, count in met.items() if clients not in missed})
     least = min(missed, default=None)

@@ -2,84 +2,53 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from loadtest.entries import RunEntry, RunFileError
 from loadtest.journal import JOURNAL_SUFFIX, JournalError, JournalInUseError, recover_run
-from loadtest.runfile import SCHEMA_VERSION, Run
+from loadtest.runfile import SCHEMA_VERSION, Run, served_model
+from loadtest.shelf import Shelf
 from stack.files import write_atomically
 from stack.validation import first_problem
+
+__all__ = [
+    "MAX_RUN_BYTES",
+    "RunEntry",
+    "RunFileError",
+    "RunStore",
+    "free_id",
+    "read_run",
+    "read_saved",
+    "summarise",
+]
 
 MAX_RUN_BYTES: Final = 512 * 1024 * 1024
 
 Saved = TypeVar("Saved", bound=BaseModel)
 
 
-class RunFileError(Exception):
-    """A run that can't be found or read; one sentence."""
-
-
-@dataclass(frozen=True, slots=True)
-class RunEntry:
-    """One line of the list of runs; with a ``problem`` all the rest is None."""
-
-    path: Path
-    problem: str | None = None
-    """What is wrong with the file, in a sentence."""
-    run_id: str | None = None
-    series_id: str | None = None
-    created_at: datetime | None = None
-    status: str | None = None
-    label: str | None = None
-    clients: int | None = None
-    audio_duration: float | None = None
-    """Mean seconds of audio a session."""
-    p95_latency: float | None = None
-    wer: float | None = None
-    successful: int | None = None
-    failed: int | None = None
-
-
 class RunStore:
     """The runs of one directory. Every method does blocking file I/O."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, index_directory: Path | None = None) -> None:
         self.directory = directory
-        # A listing is asked for again and again: files that did not change are not read again.
-        self._known: dict[Path, tuple[int, int, RunEntry]] = {}
+        self.index_directory = index_directory
+        """Where what was read of the files is kept; see ``Shelf``."""
+        self.shelf = Shelf(
+            directory,
+            lambda path: summarise(path, read_run(path)),
+            index_directory=index_directory,
+        )
 
     def entries(self) -> list[RunEntry]:
-        """Return all runs, newest first; what can't be read is listed last, with its problem."""
-        if not self.directory.is_dir():
-            return []
-        entries = [
-            self._entry(path)
-            for path in self.directory.glob("*.json")
-            if path.is_file() and not path.name.startswith(".")
-        ]
-        good = [entry for entry in entries if entry.problem is None and entry.created_at]
-        bad = [entry for entry in entries if entry.problem is not None]
-        good.sort(key=lambda entry: (entry.created_at or datetime.min, entry.path), reverse=True)  # noqa: DTZ901
-        return good + sorted(bad, key=lambda entry: entry.path)
+        """Return all runs, newest first; what can't be read is listed last, with its problem.
 
-    def _entry(self, path: Path) -> RunEntry:
-        try:
-            found = path.stat()
-        except OSError as error:
-            return RunEntry(path=path, problem=f"{path.name} is unreadable: {error.strerror}.")
-        known = self._known.get(path)
-        if known and known[:2] == (found.st_mtime_ns, found.st_size):
-            return known[2]
-        try:
-            entry = summarise(path, read_run(path))
-        except RunFileError as error:
-            entry = RunEntry(path=path, problem=str(error))
-        self._known[path] = (found.st_mtime_ns, found.st_size, entry)
-        return entry
+        Raises RunFileError if the directory can't be read.
+        """
+        return self.shelf.entries()
 
     def load(self, selector: str) -> Run:
         """Read one run by path, file name, run id, a unique beginning of it, or ``latest``.
@@ -229,6 +198,8 @@ def read_saved(path: Path, model: type[Saved], *, schema: int, what: str) -> Sav
         if path.stat().st_size > MAX_RUN_BYTES:
             raise RunFileError(f"{path.name} is too large for {what} file.")
         raw: Any = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise RunFileError(f"{path.name} is gone: it was moved or deleted.") from None
     except OSError as error:
         raise RunFileError(f"{path.name} is unreadable: {error.strerror}.") from None
     except RecursionError:
@@ -274,4 +245,8 @@ def summarise(path: Path, run: Run) -> RunEntry:
         wer=run.summary.wer.wer if run.summary.wer else None,
         successful=run.summary.successful_clients,
         failed=run.summary.failed_clients,
+        met=run.summary.slo.met if run.summary.slo else None,
+        note=run.note,
+        host=f"{run.test_configuration.host}:{run.test_configuration.port}",
+        model=served_model(run),
     )

@@ -32,6 +32,14 @@ class UserError(Exception):
         self.exit_code = exit_code
 
 
+def run_index_directory() -> Path:
+    """Return where what was read of run files is kept, so that lists of many open at once."""
+    # Most commands list no runs, and need nothing of a stack's state.
+    from stack.supervision.state import state_directory  # noqa: PLC0415
+
+    return state_directory() / "runs"
+
+
 def known_errors() -> tuple[type[Exception], ...]:
     """Return the errors whose text is a sentence for people."""
     return (UserError, StackError, LoadError, ClipError, RunFileError)

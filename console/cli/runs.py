@@ -11,6 +11,7 @@ from console.cli.common import (
     UserError,
     out,
     print_json,
+    run_index_directory,
 )
 from console.render import run_details, run_table
 from console.rendering.comparison import comparison_tables
@@ -27,7 +28,7 @@ def open_store(results_dir: ResultsOption) -> RunStore:
         raise UserError(
             f"{results_dir} is no directory; name the one that holds the runs.", exit_code=2
         )
-    store = RunStore(results_dir)
+    store = RunStore(results_dir, index_directory=run_index_directory())
     for path in store.recover():
         typer.echo(f"Recovered the interrupted run {path.name}.", err=True)
     return store

@@ -19,6 +19,7 @@ from console.cli.common import (
     engine_for,
     engine_name,
     run_async,
+    run_index_directory,
 )
 from console.cli.stacks import make_spec
 from console.preferences import Preferences, speaks_unicode
@@ -124,7 +125,7 @@ def make_app(
         engine=engine,
         spec=spec,
         plan=plan,
-        store=RunStore(plan.results_directory),
+        store=RunStore(plan.results_directory, index_directory=run_index_directory()),
         make_controller=lambda plan: LoadController(plan, target=target_of(engine, plan)),
         cards=GpuReader().cards,
         demo=demo,

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from loadtest.comparison.model import ConfigurationRow, letter
 from loadtest.figures import Unit, format_figure
-from loadtest.runfile import ClientResult, Run, RunStatus
+from loadtest.runfile import ClientResult, Run, RunStatus, served_model
 from loadtest.statistics import MIN_SAMPLES_P95, MIN_SAMPLES_P99
 
 _NAMES: Final = {
@@ -83,9 +83,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _model(run: Run) -> str:
-    replica = (run.test_configuration.stack or {}).get("replica")
-    model = replica.get("model") if isinstance(replica, dict) else None
-    return "unknown" if model is None else str(model)
+    return served_model(run) or "unknown"
 
 
 def _machine(run: Run) -> str:
