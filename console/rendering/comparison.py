@@ -10,35 +10,20 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from loadtest.comparison.metrics import SMALLEST_CONNECTION, SMALLEST_TIME, SMALLEST_WORDS
 from loadtest.comparison.model import (
     CONFIDENCE,
-    RESAMPLES,
     Change,
     Comparison,
     ConfigurationRow,
     MetricRow,
     letter,
 )
-from loadtest.figures import Unit, format_difference, format_figure
+from loadtest.comparison.words import MEANINGS, difference_text, notes
+from loadtest.figures import format_figure
 
 CHANGE_STYLE: Final = {Change.BETTER: "green", Change.WORSE: "red", Change.NONE_SHOWN: "dim"}
-MEANINGS: Final = {
-    "latency": "newest audio of each update, from spoken to shown",
-    "final latency": "the same, to when the text was certain",
-    "word latency": "each word that came out right, from spoken to shown",
-    "word final latency": "the same, to when the word was certain",
-    "first result": "median, from the first audio to the first text",
-    "finish": "median, from the last audio to the last text",
-    "connection": "median, from TCP connect to SERVER_READY",
-}
-"""A few words on the figures whose names don't say it all."""
 NARROW: Final = 80
 """Columns that every terminal has."""
-DESCRIBED_MEANINGS: Final = (
-    "Load max/mean: sessions of the busiest replica over the mean, 1.00× is even. Slip: how late "
-    "the generator sent. CPU, memory and GPU: of all replicas together."
-)
 
 
 def comparison_tables(comparison: Comparison, *, width: int = NARROW) -> Group:
@@ -200,33 +185,3 @@ def row_name(row: MetricRow) -> str:
     if row.group in MEANINGS:
         return f"  {row.part}"
     return row.name
-
-
-def difference_text(row: MetricRow, number: int) -> str:
-    """Write a run's difference from the first, with its interval."""
-    return format_difference(row.differences[number], row.intervals[number], row.unit)
-
-
-def notes(comparison: Comparison) -> list[str]:
-    """Say how the intervals were found, what they leave out, and where there are none."""
-    found = list(comparison.reasons)
-    if any(interval for row in comparison.metrics for interval in row.intervals):
-        paired = sum(method.paired for method in comparison.methods)
-        drawn = f"Intervals: {CONFIDENCE * 100:.0f} %, {RESAMPLES} drawings of whole sessions "
-        drawn += "(cluster bootstrap)"
-        if paired:
-            drawn += ", the same clients in both"
-            if paired < len(comparison.methods):
-                drawn += " where they sent the same audio"
-        found.append(
-            f"{drawn}; success rate: Newcombe's. They say how other sessions of these runs would "
-            "have come out, not other runs: equal runs on a busy machine may be called different, "
-            "so repeat them before you believe in a small difference."
-        )
-        found.append(
-            f"No difference that matters: under {SMALLEST_TIME:g} s (connection "
-            f"{SMALLEST_CONNECTION:g} s) and {format_figure(SMALLEST_WORDS, Unit.FRACTION)} WER. "
-            "Rates differ by percentage points."
-        )
-    found.append(DESCRIBED_MEANINGS)
-    return found

@@ -4,13 +4,6 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from console.rendering.comparison import MEANINGS, difference_text, notes
-from console.rendering.series import (
-    capacity_lines,
-    main_rows,
-    series_notes,
-    unmatched_lines,
-)
 from loadtest.comparison.model import (
     CONFIDENCE,
     Comparison,
@@ -19,6 +12,16 @@ from loadtest.comparison.model import (
     letter,
 )
 from loadtest.comparison.series import SeriesComparison
+from loadtest.comparison.sides import Sides
+from loadtest.comparison.words import (
+    MEANINGS,
+    capacity_lines,
+    difference_text,
+    main_rows,
+    notes,
+    series_notes,
+    unmatched_lines,
+)
 from loadtest.figures import format_figure
 from loadtest.verdict import clients_text
 
@@ -56,6 +59,20 @@ def series_markdown(comparison: SeriesComparison) -> str:
         parts += [f"### {clients_text(count)}", _figures(letters, rows, judged=True)]
     parts.append(bullets([*_meanings(rows), *series_notes(comparison)]))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def distribution_markdown(sides: Sides) -> str:
+    """Write how many sessions each replica served."""
+    rows = [
+        [name, replica, str(sessions)]
+        for name, run in sides.matched
+        for replica, sessions in run.summary.load_distribution.sessions.items()
+    ]
+    if not rows:
+        return ""
+    which = f" ({sides.which})" if sides.which else ""
+    table = markdown_table(["", "replica", "sessions"], rows)
+    return f"\n### Sessions per replica{which}\n\n{table}\n"
 
 
 def _titles(letters: Sequence[str], titles: Sequence[str]) -> str:

@@ -4,9 +4,7 @@ The page loads nothing, runs no script, and holds no time of its making: the sam
 page.
 """
 
-import base64
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import Final
 
@@ -15,15 +13,14 @@ from loadtest.analysis.series import HEADROOM
 from loadtest.analysis.words import bottleneck_sentence, failures_sentence
 from loadtest.figures import Unit, format_figure
 from loadtest.report.by_clients import overview
+from loadtest.report.document import document, figures
 from loadtest.report.markup import Markup, joined, tag
 from loadtest.report.over_time import (
     latency_courses,
     replica_bars,
     replica_courses,
 )
-from loadtest.report.style import STYLE
 from loadtest.report.subject import Subject, subject, whole
-from loadtest.report.svg import Bars, Plot, drawn, drawn_bars
 from loadtest.report.tables import (
     configuration,
     cost,
@@ -73,22 +70,7 @@ def series_page(
         *([tag("h2", "References and transcripts"), texts(about)] if with_texts else []),
         _footer(about, with_texts=with_texts),
     )
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_policy()),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{_short_answer(about)} – {about.analysis.series_id}"),
-        tag("style", Markup(STYLE)),
-    )
-    return f"<!doctype html>\n{tag('html', head, tag('body', body), lang='en')}\n"
-
-
-def _policy() -> str:
-    """Allow this page's own style and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    return document(f"{_short_answer(about)} – {about.analysis.series_id}", body)
 
 
 def _short_answer(about: Subject) -> str:
@@ -171,27 +153,11 @@ def _tiles(about: Subject) -> Markup:
     )
 
 
-def _figures(
-    plots: Iterable[Plot | Bars], identities: Iterator[str], *, small: bool = False
-) -> Markup:
-    shown = [
-        tag(
-            "figure",
-            tag("figcaption", plot.title, *([tag("span", plot.note)] if plot.note else [])),
-            drawn(plot, next(identities))
-            if isinstance(plot, Plot)
-            else drawn_bars(plot, next(identities)),
-        )
-        for plot in plots
-    ]
-    return tag("div", *shown, class_="plots small" if small else "plots")
-
-
 def _overview(about: Subject, identities: Iterator[str]) -> Iterator[Markup]:
     yield tag("h2", "By clients")
     if not all(whole(run) for run in about.runs):
         yield tag("p", "Open marks: steps that were cut off before their end.", class_="dim")
-    yield _figures(overview(about), identities)
+    yield figures(overview(about), identities)
 
 
 def _over_time(about: Subject, identities: Iterator[str]) -> Iterator[Markup]:
@@ -203,7 +169,7 @@ def _over_time(about: Subject, identities: Iterator[str]) -> Iterator[Markup]:
     yield tag(
         "p", "Of the updates of the last 5 seconds; all steps on the same scale.", class_="dim"
     )
-    yield _figures(plots, identities, small=True)
+    yield figures(plots, identities, small=True)
 
 
 def _inside(about: Subject, identities: Iterator[str]) -> Iterator[Markup]:
@@ -214,12 +180,12 @@ def _inside(about: Subject, identities: Iterator[str]) -> Iterator[Markup]:
             yield tag("p", _cut(run), class_="dim")
         bars, courses = replica_bars(about, place), replica_courses(about, place)
         if bars:
-            yield _figures(bars, identities)
+            yield figures(bars, identities)
         if courses and place != about.looked_into[-1] and len(run.timeline) < _FEW_ROWS:
             yield tag("p", "It was too short to be shown second by second.", class_="dim")
         elif courses:
             yield tag("h3", "Second by second")
-            yield _figures(courses, identities)
+            yield figures(courses, identities)
         if not courses:
             why = "" if run.test_configuration.stack else ": the server is none of our stacks"
             yield tag("p", f"What the replicas used is not known{why}.")
