@@ -9,18 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from console.rendering.cards import gpu_cells
-from loadtest.analysis.cost import CARD_MARK
 from loadtest.figures import Unit, format_figure
 from loadtest.runfile import Distribution, Run
 from loadtest.store import RunEntry
-from loadtest.verdict import clients_text, run_notes, step_text
+from loadtest.verdict import clients_text
 from stack.status import BalancerSample, ReplicaSample, ReplicaState, StackState, StackStatus
 
-_CLIENTS_SHOWN = 20
-_TIMES_MEANING = (
-    "latency: of the newest audio in each update; finish: from the last audio to the last text; "
-    "slip: how late the generator sent."
-)
 _STATE_STYLE = {
     ReplicaState.READY: "green",
     ReplicaState.STARTING: "yellow",
@@ -131,129 +125,14 @@ def run_table(entries: Sequence[RunEntry]) -> RenderableType:
     return Group(table, *problems) if problems else table
 
 
-def run_details(run: Run) -> RenderableType:
-    """Show one run: how it was made, its distributions, words, replicas and failures."""
-    summary, configuration = run.summary, run.test_configuration
-    head = Text.assemble(
-        (run.run_id, "bold"),
-        f"  {run.status.value}  {step_text(configuration.step, configuration.steps)}",
-        f"  {run.label}" if run.label else "",
-        f"\n{run.note}" if run.note else "",
-        f"\n{clients_text(configuration.num_clients)} on ",
-        f"{configuration.host}:{configuration.port}, ",
-        f"{summary.average_audio_duration:.1f} s of audio each, chunk {configuration.chunk:g} s, ",
-        f"seed {configuration.seed}; it took {summary.total_duration:.1f} s",
-    )
-    times = figure_table("seconds", "count", "min", "median", "mean", "p95", "p99", "max")
-    for name, values in (
-        ("latency", summary.latency),
-        ("final latency", summary.final_latency),
-        ("word latency", summary.word_latency),
-        ("word final latency", summary.word_final_latency),
-        ("first result", summary.first_result),
-        ("finish", summary.finish),
-        ("connection", summary.connection_time),
-        ("slip", summary.slip),
-    ):
-        if values is not None and (values.count or not name.startswith("word")):
-            times.add_row(name, *distribution_cells(values))
-    lines: list[RenderableType] = [head, Text(), times, Text(_TIMES_MEANING, style="dim"), Text()]
-    ended = summary.successful_clients + summary.failed_clients
-    sessions = f"{summary.successful_clients} of {ended} sessions succeeded"
-    if summary.failures:
-        sessions += " (" + ", ".join(f"{n} {why}" for why, n in summary.failures.items()) + ")"
-    if summary.incomplete_clients:
-        sessions += f", {summary.incomplete_clients} were cut off by the end of the run"
-    lines.append(Text(sessions + "."))
-    lines.append(Text(_words_sentence(run)))
-    distribution = summary.load_distribution
-    if distribution.sessions:
-        spread = ", ".join(f"{name} {count}" for name, count in distribution.sessions.items())
-        even = format_figure(distribution.max_over_mean, Unit.RATIO)
-        lines.append(Text(f"Sessions per replica: {spread}; the busiest has {even} the mean."))
-    lines += [Text(note, style="red") for note in run_notes(run)]
-    if summary.resources:
-        lines += [Text(), _resource_table(run)]
-    lines += [Text(), slo_line(run)]
-    if run.clients:
-        lines += [Text(), _client_table(run)]
-        if len(run.clients) > _CLIENTS_SHOWN:
-            more = len(run.clients) - _CLIENTS_SHOWN
-            lines.append(
-                Text(f"… and {more} more clients: see 'whisperctl show --json'", style="dim")
-            )
-    failed = [client for client in run.clients if client.errors]
-    if failed:
-        lines.append(Text())
-        lines += [
-            Text(f"client {client.client_id}: {client.errors[-1]}", style="yellow")
-            for client in failed[:10]
-        ]
-        if len(failed) > 10:
-            lines.append(Text(f"… and {len(failed) - 10} more clients with errors", style="dim"))
-    return Group(*lines)
-
-
-def _words_sentence(run: Run) -> str:
-    words = run.summary.wer
-    if words is None:
-        return "Word error rate unknown: no reference text."
-    return (
-        f"Word error rate {words.wer:.1%}: {words.substitutions} substituted, "
-        f"{words.deletions} deleted, {words.insertions} inserted of {words.reference_words} words."
-    )
-
-
 def slo_line(run: Run) -> Text:
     """Say whether the run met its SLO and why not."""
     verdict = run.summary.slo
     if verdict is None:
-        return Text(f"SLO not judged: the step was {run.status.value}", style="yellow")
+        return Text(f"– SLO not judged: the step was {run.status.value}", style="yellow")
     if verdict.met:
-        return Text("SLO met", style="green")
-    return Text("SLO not met: " + "; ".join(verdict.reasons), style="red")
-
-
-def _resource_table(run: Run) -> Table:
-    table = figure_table(
-        "replica", "CPU mean", "CPU peak", "memory peak", "GPU memory peak", "GPU mean", "sessions"
-    )
-    for name, used in run.summary.resources.items():
-        table.add_row(
-            name,
-            format_figure(used.cpu_mean, Unit.FRACTION),
-            format_figure(used.cpu_peak, Unit.FRACTION),
-            format_figure(used.memory_peak, Unit.BYTES),
-            *(
-                format_figure(getattr(used, figure), unit)
-                + (CARD_MARK if used.is_shared(figure) else "")
-                for figure, unit in (
-                    ("gpu_memory_peak", Unit.BYTES),
-                    ("gpu_utilisation_mean", Unit.FRACTION),
-                )
-            ),
-            format_figure(used.sessions_peak, Unit.COUNT),
-        )
-    return table
-
-
-def _client_table(run: Run) -> Table:
-    table = figure_table(
-        *("client", "ended", "replica", "audio", "first", "median", "max", "finish", "WER"), left=3
-    )
-    # What went wrong first, so that it is among those shown.
-    clients = sorted(run.clients, key=lambda client: (client.success, client.client_id))
-    for client in clients[:_CLIENTS_SHOWN]:
-        times = (client.first_result, client.latency.median, client.latency.max, client.finish)
-        table.add_row(
-            str(client.client_id),
-            client.failure.value if client.failure else client.outcome.value,
-            client.replica or "–",
-            f"{client.audio_sent:.1f} s",
-            *("–" if value is None else f"{value:.3f}" for value in times),
-            format_figure(client.wer.wer if client.wer else None, Unit.FRACTION),
-        )
-    return table
+        return Text("✓ SLO met", style="green")
+    return Text("✗ SLO not met: " + "; ".join(verdict.reasons), style="red")
 
 
 def distribution_cells(values: Distribution) -> list[str]:

@@ -13,9 +13,10 @@ from console.cli.common import (
     print_json,
     run_index_directory,
 )
-from console.render import run_details, run_table
+from console.render import run_table
 from console.rendering.comparison import comparison_tables
 from console.rendering.markdown import comparison_markdown, series_markdown
+from console.rendering.run import run_details
 from console.rendering.series import series_tables
 from loadtest.comparison.runs import compare
 from loadtest.comparison.series import compare_series

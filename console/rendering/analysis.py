@@ -22,10 +22,13 @@ from loadtest.analysis.words import (
 def analysis_tables(analysis: Analysis) -> Group:
     """Show an analysis: the answer first, then the steps it rests on."""
     title = f"{analysis.series_id}  {analysis.label}".rstrip()
+    glyph, style = _verdict(analysis)
     lines: list[RenderableType] = [
-        Text(title, style="bold"),
+        Text.assemble((f"{glyph} ", style), (analysis.headline, "bold")),
+        Text(title, style="dim"),
         Text(),
-        Text(analysis.headline),
+        _table(analysis.steps),
+        Text(STEP_LEGEND, style="dim"),
         Text(),
         *_labelled("Broke first" if analysis.limit_found else "", bottleneck_sentence(analysis)),
         *(line for one in analysis.others for line in _labelled("Also at its limit", one.sentence)),
@@ -36,7 +39,7 @@ def analysis_tables(analysis: Analysis) -> Group:
     if analysis.warnings:
         lines.append(Text())
         lines += [Text(f"! {warning}", style="yellow") for warning in analysis.warnings]
-    lines += [Text(), _table(analysis.steps), Text(STEP_LEGEND, style="dim"), *_cost(analysis)]
+    lines += _cost(analysis)
     return Group(*lines)
 
 
@@ -54,6 +57,13 @@ def _cost(analysis: Analysis) -> list[RenderableType]:
     return [Text(), Text(COST_TITLE, style="bold"), table, Text(legend, style="dim")]
 
 
+def _verdict(analysis: Analysis) -> tuple[str, str]:
+    if analysis.capacity is not None:
+        return "✓", "bold green"
+    judged = any(step.met is not None for step in analysis.steps)
+    return ("✗", "bold red") if judged else ("–", "bold yellow")
+
+
 def _labelled(label: str, sentence: str) -> list[Text]:
     return [Text.assemble((f"{label}: " if label else "", "bold"), sentence)]
 
@@ -66,7 +76,10 @@ def _table(steps: Sequence[StepFigures]) -> Table:
         table.add_column(STEP_HEADER[column], justify="right", no_wrap=True)
     for step, cells in zip(steps, shown, strict=True):
         row: list[Text | str] = [cells[column] for column in known]
-        row[-1] = Text(cells[-1], style={True: "green", False: "red", None: "yellow"}[step.met])
+        sign = {True: "✓ ", False: "✗ ", None: ""}[step.met]
+        row[-1] = Text(
+            f"{sign}{cells[-1]}", style={True: "green", False: "red", None: "yellow"}[step.met]
+        )
         table.add_row(*row)
     return table
 

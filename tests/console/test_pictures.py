@@ -182,6 +182,8 @@ def test_runs(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[int, 
         app = make_running(pilot)
         await pilot.press("3")
         await until(pilot, lambda: isinstance(app.screen, RunsScreen))
+        await until(pilot, lambda: "Capacity:" in app.export_screenshot())
+        await pilot.press("down")
         await until(pilot, lambda: "4&#160;clients&#160;on" in app.export_screenshot())
         await pilot.press("space")
         await until(pilot, lambda: "2&#160;clients&#160;on" in app.export_screenshot())
@@ -221,7 +223,7 @@ def test_analysis(with_data: WhisperctlApp, snap_compare: Compare, size: tuple[i
         app.push_screen(AnalysisScreen(analyse(runs), 2.0))
         await until(pilot, lambda: "Broke" in app.export_screenshot())
         chart = app.screen.query_one(Chart)
-        await until(pilot, lambda: not (chart.display and chart.stale))
+        await until(pilot, lambda: not (chart.size and chart.stale))
         await at_rest(pilot)
 
     assert snap_compare(with_data, terminal_size=size, run_before=open_analysis)

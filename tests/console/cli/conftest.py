@@ -49,8 +49,9 @@ def sink() -> Iterator[Sink]:
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Path:
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A results directory with two runs and a broken file."""
+    monkeypatch.setenv("WHISPERCTL_STATE_DIR", str(tmp_path / "state"))
     store = RunStore(tmp_path / "results")
     store.save(example_run("run_1_clients_a", label="before"))
     slow = [client_result(0, latency_samples=[2.0 + 0.01 * n for n in range(120)])]
