@@ -58,7 +58,7 @@ under the cursor. Where a command would help, choosing the line copies it.
     def compose(self) -> ComposeResult:
         """Lay out the findings and what to do about one."""
         yield ScreenBar("doctor")
-        yield DataTable[str | Text](id="findings", cursor_type="row")
+        yield DataTable[str | Text](id="doctor-findings", cursor_type="row")
         with VerticalScroll(id="advice", can_focus=False):
             yield Static("Looking …", id="advice-text", markup=False)
         yield Footer(compact=True, show_command_palette=False)
