@@ -29,7 +29,7 @@ from typing import Any, Final, cast
 from benchmarks import console_plots
 from benchmarks.console_parts import PaperController, PaperEngine, fill
 from console.app import WhisperctlApp
-from console.preferences import ChartPreferences, save_charts
+from console.chart_choice import ChartPreferences, save_charts
 from console.rendering.live_charts import KINDS
 from console.widgets.chart import Chart
 from loadtest.controller import LoadController

@@ -13,8 +13,10 @@ from console.history import History, Moment
 from loadtest.events import LiveWords, LoadEvent, SeriesStarted, StepProgress, StepStarted
 from loadtest.plan import LoadPlan
 from loadtest.runfile import TimelineRow
+from loadtest.sessions import SessionBoard
+from loadtest.watching import WatchOrder
 from stack.engine import StackError
-from stack.spec import StackSpec
+from stack.spec import StackSpec, Strategy
 from stack.status import (
     BalancerSample,
     BalancerStatus,
@@ -62,7 +64,9 @@ class PaperEngine:
     ) -> StackStatus:
         self._refuse()
 
-    async def down(self, *, drain: bool = False, timeout: float = 60.0) -> None:
+    async def down(
+        self, *, drain: bool = False, force: bool = False, timeout: float = 60.0
+    ) -> None:
         self._refuse()
 
     async def scale(
@@ -82,6 +86,25 @@ class PaperEngine:
         self, replica: str, *, wait: bool = True, timeout: float = 120.0
     ) -> StackStatus:
         self._refuse()
+
+    async def undrain(self, replica: str) -> StackStatus:
+        self._refuse()
+
+    async def kill(self, replica: str, *, wait: bool = True, timeout: float = 120.0) -> StackStatus:
+        self._refuse()
+
+    async def change(
+        self,
+        *,
+        strategy: Strategy | None = None,
+        model: str | None = None,
+        wait: bool = True,
+        timeout: float = 600.0,
+    ) -> StackStatus:
+        self._refuse()
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
 
     async def status(self) -> StackStatus:
         return StackStatus(
@@ -122,6 +145,10 @@ class PaperController:
 
     def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
+        self.board: SessionBoard | None = None
+
+    def watch(self, order: WatchOrder) -> None:
+        """Nothing is shown but what every report has."""
 
     def stop(self, *, after_step: bool = False) -> None:
         """Do nothing: whoever reads the events ends with its process."""

@@ -29,6 +29,12 @@ class PlansDialog(ModalScreen[SavedPlan | None]):
     PlansDialog #plans-none { color: $text-muted; }
     PlansDialog #plans-keys { margin-top: 1; color: $text-muted; height: auto; }
     """
+    HELP = """
+## Saved plans
+
+Enter fills the form with the plan under the cursor; nothing starts yet. One whose file can't be used
+is listed with the reason.
+"""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel"),
         Binding("delete,d", "delete", "Delete"),
@@ -119,6 +125,11 @@ class NameDialog(ModalScreen[str | None]):
     NameDialog Input { border: none; height: 1; background: $boost; }
     NameDialog #name-problem { color: $text-error; height: auto; min-height: 1; }
     """
+    HELP = """
+## A name for the plan
+
+Letters, digits and some signs. A plan that has the name already is replaced. No key is kept with it.
+"""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
 
     def __init__(self, plans: PlanStore, plan: LoadPlan, *, elsewhere: bool, name: str) -> None:

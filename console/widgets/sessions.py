@@ -38,14 +38,14 @@ class SessionGrid(ScrollView, can_focus=True):
     SessionGrid { height: 1fr; scrollbar-size-vertical: 1; overflow-x: hidden; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "move(-1, 0)", show=False),
-        Binding("right", "move(1, 0)", show=False),
-        Binding("up", "move(0, -1)", show=False),
-        Binding("down", "move(0, 1)", show=False),
-        Binding("pageup", "move(0, -8)", show=False),
-        Binding("pagedown", "move(0, 8)", show=False),
-        Binding("home", "first", show=False),
-        Binding("end", "last", show=False),
+        Binding("left", "move(-1, 0)", "Session to the left", show=False),
+        Binding("right", "move(1, 0)", "Session to the right", show=False),
+        Binding("up", "move(0, -1)", "Session above", show=False),
+        Binding("down", "move(0, 1)", "Session below", show=False),
+        Binding("pageup", "move(0, -8)", "Eight rows up", show=False),
+        Binding("pagedown", "move(0, 8)", "Eight rows down", show=False),
+        Binding("home", "first", "First session", show=False),
+        Binding("end", "last", "Last session", show=False),
     ]
 
     class Moved(Message):

@@ -104,13 +104,13 @@ def terminal() -> Iterator[Terminal]:
 
 def put_load(terminal: Terminal) -> None:
     """Start a series of 2 and 4 clients, 3 s each: whatever the form looks like."""
-    form = {"first": "Clients, one number", "last": "Cancel (esc)"}
+    form = {"first": "what load", "last": "Start (enter)"}
     terminal.press("l")
     terminal.sees(*form.values())
     # Entering a field selects what is in it: typing replaces that.
     terminal.write("2,4")
-    terminal.press_and_see("Tab", **form)
-    terminal.press_and_see("Tab", **form)
+    for _ in ("find the capacity", "up to so many", "seconds of audio"):
+        terminal.press_and_see("Down", **form)
     terminal.write("3")
     terminal.press("Enter")
 
@@ -157,6 +157,7 @@ def play(terminal: Terminal, results: Path) -> None:
     terminal.sees("talking")
     # Whether it met its limits is a matter of what else the machine does.
     terminal.until(lambda: len(list(results.glob("run_*.json"))) == 2, "two runs are saved", 120)
+    terminal.press("1")
     terminal.sees("no load")
 
     terminal.press("3")
