@@ -261,13 +261,11 @@ class WhisperctlApp(OrderlyApp):
         if isinstance(self.screen, LogsScreen):
             self.screen.choose(replica)
 
-    def action_load(self) -> None:
+    async def action_load(self) -> None:
         """Ask what load."""
         came_from = self.current_mode
-        self.switch_mode("load")
-        self.call_after_refresh(self._open_form, came_from)
-
-    def _open_form(self, came_from: str) -> None:
+        # Waited for: what is typed next is meant for the form.
+        await self.switch_mode("load")
         if isinstance(self.screen, LoadScreen):
             self.screen.open_form(came_from)
 

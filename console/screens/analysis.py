@@ -41,8 +41,22 @@ Markdown, the HTML report of `whisperctl report`, or a picture of the screen.
     AnalysisScreen.-section-curves #curves { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "section('answer')", "Answer", tooltip="Verdict and steps", show=False),
-        Binding("t", "section('curves')", "Curves", tooltip="Over clients", show=False),
+        Binding(
+            "f",
+            "section('answer')",
+            "Answer",
+            id="analysis.answer",
+            tooltip="Verdict and steps",
+            show=False,
+        ),
+        Binding(
+            "t",
+            "section('curves')",
+            "Curves",
+            id="analysis.curves",
+            tooltip="Over clients",
+            show=False,
+        ),
         Binding("e", "export", "Export", id="analysis.export", tooltip="Write it to a file"),
         Binding("escape,q", "app.pop_screen", "Back", id="analysis.back"),
     ]

@@ -88,6 +88,12 @@ class ChartDialog(ModalScreen[list[Kind] | None]):
     ChartDialog { align: center middle; }
     ChartDialog .hint { color: $text-muted; width: 1fr; margin-top: 1; }
     """
+    HELP = """
+## Charts
+
+Space chooses a chart or leaves it away, Shift with up and down moves it, Enter shows what is
+chosen.
+"""
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
 
     def __init__(self, chosen: Sequence[Kind]) -> None:

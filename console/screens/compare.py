@@ -64,10 +64,38 @@ file: Markdown, an HTML page, or a picture of the screen.
     CompareScreen.-section-replicas #served { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f", "section('figures')", "Figures", tooltip="All figures", show=False),
-        Binding("t", "section('time')", "Over time", tooltip="Latency by second", show=False),
-        Binding("n", "section('clients')", "Over clients", tooltip="By clients", show=False),
-        Binding("r", "section('replicas')", "Replicas", tooltip="Who served whom", show=False),
+        Binding(
+            "f",
+            "section('figures')",
+            "Figures",
+            id="compare.figures",
+            tooltip="All figures",
+            show=False,
+        ),
+        Binding(
+            "t",
+            "section('time')",
+            "Over time",
+            id="compare.time",
+            tooltip="Latency by second",
+            show=False,
+        ),
+        Binding(
+            "n",
+            "section('clients')",
+            "Over clients",
+            id="compare.clients",
+            tooltip="By clients",
+            show=False,
+        ),
+        Binding(
+            "r",
+            "section('replicas')",
+            "Replicas",
+            id="compare.replicas",
+            tooltip="Who served whom",
+            show=False,
+        ),
         Binding("p", "percentile", "Percentile", id="compare.percentile", tooltip="p50, p95, p99"),
         Binding("e", "export", "Export", id="compare.export", tooltip="Write it to a file"),
         Binding("escape,q", "app.pop_screen", "Back", id="compare.back"),

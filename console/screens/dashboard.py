@@ -29,11 +29,8 @@ class DashboardScreen(OperatedScreen):
     HELP = """
 ## Dashboard
 
-One row a replica. `c` chooses the charts and their order, `w` how far back they go: a minute, five
-minutes, or since the load's first step. With Tab on a chart, left and right read its values off
-(so does the mouse), `m` shows it alone. Where lines lie on each other their colours take turns.
-Everything the stack does is in the events at the bottom. Nothing here ends when you quit unless
-you say so.
+`c` chooses the charts, `w` how far back they go. On a chart, left and right read its values off,
+`m` shows it alone. Nothing here ends when you quit unless you say so.
 """
     COMMANDS = {ChartCommands}  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [

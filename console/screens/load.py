@@ -56,6 +56,8 @@ Afterwards `a` says what the series found, and `c` holds it against the run befo
     LoadScreen.-short #sessions { height: 7; }
     LoadScreen.-short.-wide #sessions { height: 1fr; }
     """
+    # Not into a field: there a digit would be typed instead of opening a screen.
+    AUTO_FOCUS = "#start"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("l", "app.load", "Load", id="load.start", tooltip="Start a load series"),
         Binding("s", "app.stop_load", "Stop", id="load.stop", tooltip="Stop the load series"),
@@ -121,8 +123,6 @@ Afterwards `a` says what the series found, and `c` holds it against the run befo
 
     def on_mount(self) -> None:
         """Follow the app's snapshots and the sessions."""
-        # Not into a field: there a digit would be typed instead of opening a screen.
-        self.query_one("#start", Button).focus()
         self.watch(self.console_app, "live", self._show)
         self.set_interval(_LOOK_INTERVAL, self._look)
         self.set_interval(_ELSEWHERE_INTERVAL, self._look_elsewhere)

@@ -37,6 +37,12 @@ _Answer = TypeVar("_Answer")
 class PlanDialog(ModalScreen[_Answer | None], Generic[_Answer]):
     """Asks for one thing; says below it what would happen, as of now. Escape changes nothing."""
 
+    HELP = """
+## A change of the stack
+
+Below what you choose it says what would happen now. Nothing is done before you say so.
+"""
+
     DEFAULT_CSS = """
     PlanDialog { align: center middle; }
     PlanDialog Input { background: $boost; }

@@ -32,8 +32,8 @@ class PlansDialog(ModalScreen[SavedPlan | None]):
     HELP = """
 ## Saved plans
 
-Enter fills the form with the plan under the cursor; nothing starts yet. One whose file can't be used
-is listed with the reason.
+Enter fills the form with the plan under the cursor; nothing starts yet. One whose file can't be
+used is listed with the reason.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "dismiss(None)", "Cancel"),
@@ -128,7 +128,8 @@ class NameDialog(ModalScreen[str | None]):
     HELP = """
 ## A name for the plan
 
-Letters, digits and some signs. A plan that has the name already is replaced. No key is kept with it.
+Letters, digits and some signs. A plan that has the name already is replaced. No key is kept with
+it.
 """
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
 

@@ -27,6 +27,12 @@ class Words:
 class WordsDialog(ModalScreen[Words | None]):
     """Label and note of a run, or the label of several."""
 
+    HELP = """
+## Label and note
+
+What you want to find a run by, and what you want to remember of it. Nothing measured is changed.
+"""
+
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", "Cancel")]
     DEFAULT_CSS = """
     WordsDialog { align: center middle; }

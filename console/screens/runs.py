@@ -70,9 +70,30 @@ left alone.
         Binding("z", "restore", "Undo", id="runs.restore", tooltip="Of the trash", show=False),
         Binding("y", "copy", "Copy path", id="runs.copy", tooltip="To the clipboard", show=False),
         Binding("g", "group", "Group", id="runs.group", tooltip="By series or not", show=False),
-        Binding("left", "fold(True)", "Fold up", tooltip="Show a series' name only", show=False),
-        Binding("right", "fold(False)", "Unfold", tooltip="Show a series' runs", show=False),
-        Binding("f5", "refresh", "Refresh", tooltip="Read the directory again", show=False),
+        Binding(
+            "left",
+            "fold(True)",
+            "Fold up",
+            id="runs.fold",
+            tooltip="Show a series' name only",
+            show=False,
+        ),
+        Binding(
+            "right",
+            "fold(False)",
+            "Unfold",
+            id="runs.unfold",
+            tooltip="Show a series' runs",
+            show=False,
+        ),
+        Binding(
+            "f5",
+            "refresh",
+            "Refresh",
+            id="runs.refresh",
+            tooltip="Read the directory again",
+            show=False,
+        ),
         Binding("escape", "back", "Back", id="runs.back", show=False),
     ]
 

@@ -20,8 +20,22 @@ class SectionedScreen(ConsoleScreen):
 
     COMMANDS = Screen.COMMANDS | {ScreenActions}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "next_section(1)", "Next part", tooltip="One part on", show=False),
-        Binding("shift+tab", "next_section(-1)", "Part before", tooltip="One back", show=False),
+        Binding(
+            "tab",
+            "next_section(1)",
+            "Next part",
+            id="parts.next",
+            tooltip="One part on",
+            show=False,
+        ),
+        Binding(
+            "shift+tab",
+            "next_section(-1)",
+            "Part before",
+            id="parts.before",
+            tooltip="One back",
+            show=False,
+        ),
     ]
 
     @property

@@ -1,7 +1,7 @@
 """What one can do here: a few words, then the keys; what is on the screen comes first."""
 
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from rich.table import Table
 from rich.text import Text
@@ -11,6 +11,9 @@ from textual.containers import VerticalScroll
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import HelpPanel, Markdown, Static
+
+_ROOM_FOR_TWO: Final = 72
+"""Cells from which on the keys of a place stand in two columns."""
 
 
 class HelpSheet(HelpPanel):
@@ -42,6 +45,10 @@ class HelpSheet(HelpPanel):
         self.screen.bindings_updated_signal.subscribe(self, self._show_keys)
         self._show_keys(self.screen)
 
+    def on_resize(self) -> None:
+        """Put the keys into as many columns as there is room for."""
+        self._show_keys(self.screen)
+
     def on_unmount(self) -> None:
         """Follow no longer."""
         self.screen.bindings_updated_signal.unsubscribe(self)
@@ -57,7 +64,10 @@ class HelpSheet(HelpPanel):
 
     def _show_keys(self, screen: Screen[object]) -> None:
         if self.is_attached and screen is self.screen:
-            table = keys_table(self.screen.active_bindings.values(), self.app.get_key_display)
+            columns = 2 if self.size.width >= _ROOM_FOR_TWO else 1
+            table = keys_table(
+                self.screen.active_bindings.values(), self.app.get_key_display, columns
+            )
             for keys in self.query("#help-keys").results(Static):
                 keys.update(table)
 
@@ -70,7 +80,9 @@ def help_of(widget: Widget) -> str:
     return ""
 
 
-def keys_table(bindings: Iterable[ActiveBinding], display: Callable[[Binding], str]) -> Table:
+def keys_table(
+    bindings: Iterable[ActiveBinding], display: Callable[[Binding], str], columns: int = 1
+) -> Table:
     """List keys and what they do: those of the place, those of the whole console, moving around."""
     here: dict[str, tuple[list[str], str, bool]] = {}
     anywhere: dict[str, tuple[list[str], str, bool]] = {}
@@ -95,27 +107,34 @@ def keys_table(bindings: Iterable[ActiveBinding], display: Callable[[Binding], s
         elif is_moving(binding.action) and key not in moving:
             moving.append(key)
     table = Table.grid(padding=(0, 1))
-    table.add_column(justify="right", no_wrap=True)
-    table.add_column(overflow="fold")
-    for keys, text, enabled in here.values():
-        _add_row(table, keys, text, enabled=enabled)
-    table.add_row("", "")
-    if screens:
-        _add_row(table, [f"{screens[0]}-{screens[-1]}"], ", ".join(names))
-    for keys, text, enabled in anywhere.values():
-        _add_row(table, keys, text, enabled=enabled)
-    if moving:
-        _add_row(table, ["move"], " ".join(moving))
+    for _ in range(columns):
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(overflow="fold", ratio=1 if columns > 1 else None)
+    _add_rows(table, [_cells(*one) for one in here.values()], columns)
+    table.add_row()
+    rest = [_cells([f"{screens[0]}-{screens[-1]}"], ", ".join(names))] if screens else []
+    rest += [_cells(*one) for one in anywhere.values()]
+    rest += [_cells(["move"], " ".join(moving))] if moving else []
+    _add_rows(table, rest, columns)
     return table
 
 
-def _add_row(table: Table, keys: list[str], text: str, *, enabled: bool = True) -> None:
+def _cells(keys: list[str], text: str, enabled: bool = True) -> tuple[Text, Text]:
     style = "" if enabled else "dim"
-    table.add_row(Text(" ".join(keys), style="bold" if enabled else "dim"), Text(text, style=style))
+    return Text(" ".join(keys), style="bold" if enabled else "dim"), Text(text, style=style)
+
+
+def _add_rows(table: Table, cells: list[tuple[Text, Text]], columns: int) -> None:
+    """Add rows of keys, downwards first, as they belong together."""
+    height = -(-len(cells) // columns)
+    for row in range(height):
+        table.add_row(*(cell for pair in cells[row::height] for cell in pair))
 
 
 def is_moving(action: str) -> bool:
     """Tell whether an action only moves the cursor, the focus or what is seen."""
     name = action.rpartition(".")[2] if "(" not in action else action.partition("(")[0]
     name = name.rpartition(".")[2]
-    return name.startswith(("cursor", "scroll", "page", "focus", "select", "first", "last"))
+    return name.startswith(
+        ("cursor", "scroll", "page", "focus", "select", "first", "last", "move", "end")
+    )

@@ -205,7 +205,8 @@ class PlanForm(Vertical):
 
     def begin(self) -> None:
         """Give the keys to the first field."""
-        self.query_one("#clients", Input).focus()
+        # At once: what is typed next is meant for it.
+        self.screen.set_focus(self.query_one("#clients", Input))
 
     def hinder(self, hindrance: str) -> None:
         """Say why a load on the console's own stack can't be started now; ``""``: it can."""

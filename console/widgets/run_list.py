@@ -55,12 +55,12 @@ class RunList(ScrollView, can_focus=True):
     }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", show=False),
-        Binding("down,j", "move(1)", show=False),
-        Binding("pageup", "page(-1)", show=False),
-        Binding("pagedown", "page(1)", show=False),
-        Binding("home,ctrl+home", "end(0)", show=False),
-        Binding("end,ctrl+end", "end(1)", show=False),
+        Binding("up,k", "move(-1)", "One up", show=False),
+        Binding("down,j", "move(1)", "One down", show=False),
+        Binding("pageup", "page(-1)", "A page up", show=False),
+        Binding("pagedown", "page(1)", "A page down", show=False),
+        Binding("home,ctrl+home", "end(0)", "First", show=False),
+        Binding("end,ctrl+end", "end(1)", "Last", show=False),
     ]
 
     class Highlighted(Message):

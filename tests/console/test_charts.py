@@ -120,7 +120,7 @@ async def test_a_broken_choice_is_one_line_and_no_more(
 
 
 async def test_a_choice_that_cannot_be_kept_is_said(make_app: Apps) -> None:
-    charts_file().parent.parent.mkdir(parents=True)
+    charts_file().parent.parent.mkdir(parents=True, exist_ok=True)
     charts_file().parent.write_text("a file where a directory should be")
     app = make_app()
     async with running(app) as pilot:

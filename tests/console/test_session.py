@@ -161,7 +161,10 @@ def play(terminal: Terminal, results: Path) -> None:
     terminal.sees("no load")
 
     terminal.press("3")
-    terminal.sees("2 runs in", "4 clients on")
+    terminal.sees("2 runs in", "Capacity")
+    # From the series to its first run.
+    terminal.press("Down")
+    terminal.sees("4 clients on")
     # Marking goes on to the next run.
     terminal.press("Space")
     terminal.sees("2 clients on")
