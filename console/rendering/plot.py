@@ -74,7 +74,11 @@ def plot(
         middle = canvas.line(number, xs, ys)
         if middle:
             ends[number] = middle[max(middle)]
-        if len(lines) > 1 and not plain:
+        if plain:
+            continue
+        if drawing.clients:
+            _put_on_points(canvas, number, xs, middle)
+        elif len(lines) > 1:
             _put_signs(canvas, number, place, len(lines), middle)
     if cursor is not None:
         _put_cursor(canvas, bounds, cursor)
@@ -239,6 +243,16 @@ def _put_signs(
             canvas.sign(column, middle[column], marker_of(number, MARKERS), f"line{number}")
 
 
+def _put_on_points(
+    canvas: Canvas, number: int, xs: Sequence[float], middle: Mapping[int, int]
+) -> None:
+    """Put a line's sign where it was measured: between there is nothing but a straight line."""
+    for part in xs:
+        if middle and 0.0 <= part <= 1.0:
+            column = min(middle, key=lambda one: abs(one - part * (canvas.columns - 1)))
+            canvas.sign(column, middle[column], marker_of(number, MARKERS), f"line{number}")
+
+
 def _put_cursor(canvas: Canvas, bounds: Axes, cursor: float) -> None:
     span = (bounds.right - bounds.left) or 1.0
     part = (cursor - bounds.left) / span
@@ -251,7 +265,8 @@ def _put_cursor(canvas: Canvas, bounds: Axes, cursor: float) -> None:
 
 def _spread(wanted: Mapping[int, int], rows: int) -> dict[int, int]:
     """Give each name a row of its own, near the one it wants; returns names by row."""
-    order = sorted(wanted, key=lambda number: (wanted[number], -number))[:rows]
+    # Where two end in one row the later is the larger percentile.
+    order = sorted(wanted, key=lambda number: (wanted[number], number))[:rows]
     placed: list[int] = []
     for place, number in enumerate(order):
         least = placed[-1] + 1 if placed else 0

@@ -200,7 +200,7 @@ def test_ctrl_c_saves_the_load_of_an_open_console_and_leaves_the_stack(
             (process,) = served.consoles
             assert "WHISPERCTL_SERVE_TOKEN" not in process.environ()
             connection.send('["stdin", "l"]')
-            read_until(connection, "Put load on the stack")
+            read_until(connection, "what load")
             connection.send('["stdin", "\\r"]')
 
             def rows() -> int:
