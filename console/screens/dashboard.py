@@ -29,8 +29,8 @@ class DashboardScreen(OperatedScreen):
     HELP = """
 ## Dashboard
 
-`c` chooses the charts, `w` how far back they go. On a chart, left and right read its values off,
-`m` shows it alone. Nothing here ends when you quit unless you say so.
+On a chart, left and right read its values off, `m` shows it alone. Nothing here ends when you quit
+unless you say so.
 """
     COMMANDS = {ChartCommands}  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
