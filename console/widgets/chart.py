@@ -207,6 +207,9 @@ class Chart(Widget, can_focus=True):
         super().notify_style_update()
         self._styles.clear()
         self._strips.clear()
+        if self._picture is not None and self._choose_colours() != self._colours:
+            # The legend has colours, too: it is drawn anew with the rest.
+            self._new = True
 
     # --- the cursor -----------------------------------------------------------------------------
 
