@@ -267,6 +267,8 @@ async def test_escape_while_it_comes_up_leaves_nothing(
     console: Apps, engine: ProcessEngine, root: Path
 ) -> None:
     app = console()
+    # So many that it takes a while: one that is up can't be taken back.
+    app.spec = app.spec.model_copy(update={"replicas": 8})
     async with running(app) as pilot:
         await pilot.press("u")
         await until(pilot, lambda: app.live.status.state is StackState.STARTING, LONG)

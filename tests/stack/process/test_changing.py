@@ -5,14 +5,17 @@ import contextlib
 import json
 import os
 import shutil
+import time
 from collections import Counter
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 from support.stacks import eventually, reach, replica_of, session
 from support.waiting import until
 
+from stack.balancer.proxy import STATUS_PATH
 from stack.engine import StackError
 from stack.offline import MODEL_DIRECTORY
 from stack.process.engine import ProcessEngine
@@ -48,6 +51,13 @@ async def test_a_strategy_is_changed_without_cutting_a_session(engine: ProcessEn
         status = await engine.change(strategy=Strategy.CONSISTENT_HASH)
         assert status.spec is not None
         assert status.spec.balancer.strategy is Strategy.CONSISTENT_HASH
+        # The balancer looks at its configuration every tenth of a second.
+        end = time.monotonic() + 30
+        async with httpx.AsyncClient() as client:
+            told = f"http://{address}{STATUS_PATH}"
+            while (await client.get(told)).json()["strategy"] != Strategy.CONSISTENT_HASH:
+                assert time.monotonic() < end
+                await asyncio.sleep(0.02)
         async with contextlib.AsyncExitStack() as opened:
             owned = [await opened.enter_async_context(session(address, "?uid=a")) for _ in range(4)]
             assert len({replica_of(one) for one in owned}) == 1
