@@ -62,7 +62,7 @@ async def test_two_searches_on_one_server_find_about_the_same(
         return controller.capacity.clients
 
     one, other = await asyncio.gather(found(), found())
-    # Runs of six seconds, on a machine that does other things, too: closer than a fifth they are not.
+    # Runs of six seconds, on a machine that does other things, too: no closer than a fifth.
     assert abs(one - other) <= 5
     assert min(one, other) >= 20
     assert max(one, other) <= 30
